@@ -1,0 +1,83 @@
+"""``ampybus validate PATH…``: envelopes in files, directories, JSON lines and standard input."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ampybus_contract.cli.exit_codes import CONFORMANT, FINDINGS, USAGE
+from ampybus_contract.cli.fixture_files import Verdict, judge_path
+from ampybus_contract.contract import default_contract, load_contract
+
+
+def add(commands: Any) -> None:
+    """Declare the command's arguments."""
+    parser = commands.add_parser("validate", help="judge envelopes by the contract")
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="file, directory, .jsonl file, or - for stdin"
+    )
+    parser.add_argument("--format", choices=("text", "json", "github"), default="text")
+    parser.add_argument("--spec", type=Path, default=None, help="judge by another spec directory")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Judge all inputs; an input that cannot be read makes the exit code 2, the others are judged still."""
+    contract = load_contract(options.spec) if options.spec else default_contract()
+    show = {"text": _text, "json": _json, "github": _github}[options.format]
+    judged = broken = refused = 0
+    for path in options.paths:
+        for verdict in judge_path(path, contract):
+            judged += verdict.error is None
+            broken += verdict.error is not None
+            refused += verdict.error is None and not verdict.valid
+            show(verdict)
+    if options.format == "text":
+        print(f"{judged - refused} valid, {refused} invalid, {broken} unreadable")
+    if judged + broken == 0:
+        print("ampybus: expected an envelope, found none. Fix: name .json or .jsonl files", file=sys.stderr)
+        return USAGE
+    return USAGE if broken else FINDINGS if refused else CONFORMANT
+
+
+def _text(verdict: Verdict) -> None:
+    if verdict.error:
+        print(f"{verdict.file}: unreadable: {verdict.error}")
+        return
+    print(f"{verdict.file}: {'valid' if verdict.valid else 'INVALID'}")
+    for item in verdict.findings:
+        print(f"  {item.requirement} {item.level} {item.where}: {item.message}")
+        print(f"      expected {item.expected}")
+        print(f"      got      {item.got}")
+        print(f"      fix      {item.hint}")
+
+
+def _json(verdict: Verdict) -> None:
+    row: dict[str, object] = {
+        "file": verdict.file,
+        "valid": verdict.valid,
+        "findings": [asdict(item) for item in verdict.findings],
+    }
+    if verdict.error:
+        row["error"] = verdict.error
+    print(json.dumps(row))
+
+
+def _github(verdict: Verdict) -> None:
+    place = f"file={_escape(verdict.path, ':,')},line={verdict.line}"
+    if verdict.error:
+        print(f"::error {place}::{_escape(verdict.error)}")
+    for item in verdict.findings:
+        kind = "error" if item.level == "MUST" else "warning"
+        words = f"{item.where}: expected {item.expected}, got {item.got}. {item.hint}"
+        print(f"::{kind} {place},title={_escape(item.requirement, ':,')}::{_escape(words)}")
+
+
+def _escape(text: str, more: str = "") -> str:
+    for character in "%\r\n" + more:
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text

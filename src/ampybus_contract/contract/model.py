@@ -1,0 +1,92 @@
+"""The contract as frozen values; every rule in them was read from ``spec/``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One normative statement: level MUST, SHOULD, MAY or INFO, and the checks that show it."""
+
+    id: str
+    level: str
+    clause: str
+    text: str
+    rationale: str
+    fix: str
+    checks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderRule:
+    """What one header must look like; ``required`` is the requirement it is present under, or None."""
+
+    name: str
+    required: str | None
+    format: str
+    pattern: re.Pattern[str]
+    example: str
+    date_time: bool
+    recommended: re.Pattern[str] | None
+    recommended_requirement: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRule:
+    """One domain: subtopic grammar, payload types (type name → repeated field of the items, or empty)."""
+
+    name: str
+    ordering: str
+    subtopic: re.Pattern[str]
+    payloads: Mapping[str, str]
+    aliases: Mapping[str, str]
+    components: Mapping[str, str]
+    key: str | None
+    dedupe_key: str | None
+    required_headers: Mapping[str, str]
+    carries: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRule:
+    """The topic grammar that all domains share."""
+
+    prefix: str
+    minimum_tokens: int
+    environments: tuple[str, ...]
+    token: re.Pattern[str]
+    version: re.Pattern[str]
+    requirements: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadRule:
+    """Encodings and size limits, in bytes."""
+
+    encodings: tuple[str, ...]
+    compress_above: int
+    sent_below: int
+    decoded_at_most: int
+    requirements: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The whole contract."""
+
+    version: str
+    topic: TopicRule
+    payload: PayloadRule
+    key_separator: str
+    key_requirements: Mapping[str, str]
+    pointer_headers: tuple[str, ...]
+    pointer_requirements: Mapping[str, str]
+    header_name: re.Pattern[str]
+    header_value: re.Pattern[str]
+    header_requirements: Mapping[str, str]
+    headers: Mapping[str, HeaderRule]
+    domains: Mapping[str, DomainRule]
+    requirements: Mapping[str, Requirement]

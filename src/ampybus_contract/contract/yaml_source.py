@@ -1,0 +1,99 @@
+"""YAML as plain data plus the line of every node, so that errors can say where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ampybus_contract.errors import SpecError, SpecProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A parsed file: ``data``, and the 1-based line of each node by its slash-separated path."""
+
+    file: str
+    data: Any
+    lines: dict[str, int]
+
+    def problem(self, path: str, expected: str, got: str, fix: str) -> SpecProblem:
+        """A problem at ``path``, or at its nearest ancestor that has a line."""
+        at = path
+        while at and at not in self.lines:
+            at = at.rpartition("/")[0]
+        return SpecProblem(self.file, self.lines.get(at, 1), path, expected, got, fix)
+
+
+class _Reader:
+    def __init__(self, file: str) -> None:
+        self.source = Source(file, None, {})
+        self.loader = yaml.SafeLoader("")
+        self.problems: list[SpecProblem] = []
+
+    def plain(self, node: yaml.Node, path: str) -> Any:
+        self.source.lines[path] = node.start_mark.line + 1
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.plain(item, f"{path}/{index}") for index, item in enumerate(node.value)]
+        if node.tag not in _SCALARS:
+            self.problems.append(
+                self.source.problem(path, "plain data", f"the tag {node.tag}", "remove the tag")
+            )
+            return None
+        return str(node.value) if node.tag.endswith(":timestamp") else self.loader.construct_object(node)
+
+    def mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value in node.value:
+            key = str(key_node.value)
+            if key in result:
+                line = key_node.start_mark.line + 1
+                self.problems.append(
+                    SpecProblem(
+                        self.source.file,
+                        line,
+                        f"{path}/{key}",
+                        "each key once",
+                        f"{key!r} again",
+                        "keep one",
+                    )
+                )
+            result[key] = self.plain(value, f"{path}/{key}")
+        return result
+
+
+_SCALARS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")}
+
+
+def read_yaml(path: Path, name: str) -> Source:
+    """Read one file without building any object but plain data.
+
+    Raises SpecError for unreadable files, malformed YAML, duplicate keys, tags, and aliases that
+    contain themselves.
+    """
+    reader = _Reader(name)
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        data = None if node is None else reader.plain(node, "")
+    except OSError as error:
+        raise SpecError(
+            [SpecProblem(name, 1, "", "a readable file", str(error.strerror), "check path and rights")]
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SpecError([SpecProblem(name, 1, "", "UTF-8 text", str(error), "save as UTF-8")]) from error
+    except RecursionError as error:
+        raise SpecError(
+            [SpecProblem(name, 1, "", "a finite tree", "an alias within itself", "write the value out")]
+        ) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        got = str(getattr(error, "problem", None) or error)
+        raise SpecError([SpecProblem(name, line, "", "YAML", got, "mend the syntax")]) from error
+    if reader.problems:
+        raise SpecError(reader.problems)
+    return Source(name, data, reader.source.lines)

@@ -1,0 +1,39 @@
+"""The gzip codec (contract section 4, D16, D19)."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+from ampybus_contract.errors import DecodeError
+
+
+def compress(payload: bytes) -> bytes:
+    """Gzip with a zero time stamp, so that the same input gives the same bytes on this machine."""
+    return gzip.compress(payload, mtime=0)
+
+
+def decompress(payload: bytes, limit: int) -> bytes:
+    """Undo gzip, holding at most ``limit`` bytes. Raises DecodeError on junk, truncation or a bomb."""
+    chunks: list[bytes] = []
+    size = 0
+    rest = payload
+    if not rest:
+        raise DecodeError("DECODE expected gzip data, got no bytes. Fix: compress the payload")
+    while rest:
+        stream = zlib.decompressobj(wbits=31)
+        try:
+            chunk = stream.decompress(rest, limit - size + 1)
+        except zlib.error as error:
+            raise DecodeError(f"DECODE expected gzip data, got {error}. Fix: compress the payload") from error
+        size += len(chunk)
+        if size > limit:
+            raise DecodeError(
+                f"DECODE expected at most {limit} bytes after decompression, got more. "
+                "Fix: use the pointer pattern"
+            )
+        if not stream.eof:
+            raise DecodeError("DECODE expected a whole gzip stream, got a truncated one. Fix: send all bytes")
+        chunks.append(chunk)
+        rest = stream.unused_data
+    return b"".join(chunks)

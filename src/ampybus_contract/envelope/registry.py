@@ -1,0 +1,68 @@
+"""Payload types by full name, over ``ampy-proto`` (D6)."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+from google.protobuf.message import Message
+
+from ampybus_contract.errors import DecodeError
+
+
+@cache
+def message_type(fqdn: str) -> type[Message] | None:
+    """The class for a name such as ``ampy.bars.v1.Bar``, or None where ``ampy-proto`` has no such type."""
+    package, _, name = fqdn.rpartition(".")
+    parts = package.split(".")
+    if len(parts) != 3 or parts[0] != "ampy":
+        return None
+    if not all(part.replace("_", "").isalnum() and part.isascii() for part in parts):
+        return None
+    module_name = f"{package}.{parts[1]}_pb2"
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError:
+        return None
+    found = getattr(module, name, None)
+    return found if isinstance(found, type) and issubclass(found, Message) else None
+
+
+def decode(fqdn: str, payload: bytes) -> Message:
+    """Decode uncompressed bytes. Raises DecodeError for an unknown type or bytes that do not parse."""
+    kind = message_type(fqdn)
+    if kind is None:
+        raise DecodeError(f"DECODE expected a payload type, got {fqdn!r}. Fix: name a type of ampy-proto")
+    message = kind()
+    try:
+        message.ParseFromString(payload)
+    except (ProtobufDecodeError, ValueError) as error:
+        raise DecodeError(f"DECODE expected {fqdn}, got {error}. Fix: serialize that type") from error
+    return message
+
+
+def from_json(fqdn: str, value: Any) -> bytes:
+    """Protobuf JSON to deterministic wire bytes. Raises DecodeError where it does not fit the type."""
+    kind = message_type(fqdn)
+    if kind is None:
+        raise DecodeError(f"DECODE expected a payload type, got {fqdn!r}. Fix: name a type of ampy-proto")
+    try:
+        return ParseDict(value, kind()).SerializeToString(deterministic=True)
+    except (ParseError, TypeError, ValueError, RecursionError, AttributeError) as error:
+        raise DecodeError(f"DECODE expected protobuf JSON of {fqdn}, got {error}. Fix: mend it") from error
+
+
+def to_json(message: Message) -> dict[str, Any]:
+    """The readable form of a message: protobuf JSON with the field names of the schema."""
+    return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def field_text(message: Message, path: str) -> str:
+    """The text of a field by dotted path, such as ``security.mic``; empty where unset."""
+    value: Any = message
+    for part in path.split("."):
+        value = getattr(value, part)
+    return str(value)

@@ -1,0 +1,63 @@
+"""The errors of the package: each says what was expected, what was found, where, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class AmpyBusError(Exception):
+    """Base of every error this package raises on purpose; ``code`` is stable across releases."""
+
+    code = "AMPY"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecProblem:
+    """One thing wrong in a spec file, with its place."""
+
+    file: str
+    line: int
+    path: str
+    expected: str
+    got: str
+    fix: str
+
+    def __str__(self) -> str:
+        return (
+            f"SPEC expected {self.expected}, got {self.got} "
+            f"at {self.file}:{self.line} ({self.path or '/'}). Fix: {self.fix}"
+        )
+
+
+class SpecError(AmpyBusError):
+    """The spec cannot be used; ``problems`` holds everything that was found, not only the first."""
+
+    code = "SPEC"
+
+    def __init__(self, problems: list[SpecProblem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class TopicError(AmpyBusError):
+    """A text is not a topic of the contract (topic grammar)."""
+
+    code = "TOPIC"
+
+
+class HeaderError(AmpyBusError):
+    """Headers cannot be represented: a name or value is not text."""
+
+    code = "HEADER"
+
+
+class DecodeError(AmpyBusError):
+    """Payload bytes do not match their encoding or their type."""
+
+    code = "DECODE"
+
+
+class FixtureError(AmpyBusError):
+    """A fixture is not an envelope in any spelling that is understood."""
+
+    code = "FIXTURE"

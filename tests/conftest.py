@@ -1,0 +1,28 @@
+"""What several tests share: a valid envelope and a copy of the spec to change."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ampybus_contract import Envelope
+from ampybus_contract.contract import data_directory
+from ampybus_contract.envelope import read_fixture
+
+
+@pytest.fixture
+def golden() -> Path:
+    return data_directory("golden")
+
+
+@pytest.fixture
+def bars(golden: Path) -> Envelope:
+    return read_fixture(json.loads((golden / "bars/valid/typical.json").read_text())).envelope
+
+
+@pytest.fixture
+def spec_copy(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(data_directory("spec"), tmp_path / "spec"))

@@ -1,0 +1,75 @@
+"""The code follows the YAML, and broken YAML is refused with its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ampybus_contract import Envelope, validate
+from ampybus_contract.contract import load_contract
+from ampybus_contract.errors import SpecError, SpecProblem
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def problems(directory: Path) -> list[SpecProblem]:
+    with pytest.raises(SpecError) as caught:
+        load_contract(directory)
+    return caught.value.problems
+
+
+def test_a_new_header_pattern_is_followed(spec_copy: Path, bars: Envelope) -> None:
+    edit(spec_copy / "headers.yaml", "run_id: {required: HDR-01, format: HDR-08, pattern: '[^\\r\\n\\x00]+'",
+         "run_id: {required: HDR-01, format: HDR-08, pattern: 'run-[0-9]+'")  # fmt: skip
+    found = validate(bars, load_contract(spec_copy))
+    assert [(item.requirement, item.where) for item in found] == [("HDR-08", "headers.run_id")]
+
+
+def test_another_key_formula_is_followed(spec_copy: Path, bars: Envelope) -> None:
+    edit(spec_copy / "domains/bars.yaml", "'{mic}.{symbol}'", "'{symbol}.{mic}'")
+    contract = load_contract(spec_copy)
+    assert {item.requirement for item in validate(bars, contract)} == {"KEY-01"}
+    assert validate(replace(bars, headers=bars.headers.with_(partition_key="AAPL.XNAS")), contract) == []
+
+
+def test_a_new_domain_is_followed(spec_copy: Path, bars: Envelope) -> None:
+    text = (spec_copy / "domains/bars.yaml").read_text().replace("domain: bars", "domain: candles")
+    (spec_copy / "domains/candles.yaml").write_text(text)
+    envelope = replace(bars, topic="ampy.prod.candles.v1.XNAS.AAPL")
+    assert validate(envelope, load_contract(spec_copy)) == []
+    assert {item.requirement for item in validate(envelope)} == {"TPC-03"}
+
+
+def test_all_problems_come_at_once_with_file_line_path_and_fix(spec_copy: Path) -> None:
+    edit(spec_copy / "domains/bars.yaml", "ordering: strict", "ordering: sometimes")
+    edit(spec_copy / "headers.yaml", "name_pattern:", "nome_pattern:")
+    found = problems(spec_copy)
+    assert {(item.file, item.line, item.path) for item in found} == {
+        ("domains/bars.yaml", 2, "/ordering"),
+        ("headers.yaml", 1, ""),
+    }
+    assert all(item.fix and item.expected and item.got for item in found)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        ("domains/bars.yaml", "domain: bars", "domain: [bars", "YAML"),
+        ("domains/bars.yaml", "ordering: strict", "ordering: strict\nordering: relaxed", "each key once"),
+        ("domains/bars.yaml", "domain: bars", "domain: !!python/name:os.system x", "plain data"),
+        ("domains/bars.yaml", "domain: bars", "domain: &a [*a]", "finite tree"),
+        ("domains/bars.yaml", "(?P<mic>", "(?P<mic", "regular expression"),
+        ("domains/bars.yaml", "'{mic}.{symbol}'", "'{mic.__class__}'", "declared components"),
+        ("domains/bars.yaml", "domain: bars", "domain: orders", "declared once"),
+        ("headers.yaml", "format: HDR-02", "format: HDR-99", "declared requirement"),
+    ],
+)
+def test_a_broken_spec_is_refused(spec_copy: Path, file: str, old: str, new: str, says: str) -> None:
+    edit(spec_copy / file, old, new)
+    assert any(says in item.expected for item in problems(spec_copy))
