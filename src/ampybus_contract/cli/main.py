@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ampybus_contract.cli import spec, validate
+from ampybus_contract.cli import golden, spec, validate
 from ampybus_contract.cli.exit_codes import INTERNAL, USAGE
 from ampybus_contract.errors import AmpyBusError
 
@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     validate.add(commands)
     spec.add(commands)
+    golden.add(commands)
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)
