@@ -195,4 +195,5 @@ def _domain(data: Mapping[str, Any]) -> DomainRule:
         dedupe_key=data.get("dedupe_key"),
         required_headers=data.get("required_headers", {}),
         carries=data.get("carries"),
+        payload_hash=data.get("payload_hash"),
     )

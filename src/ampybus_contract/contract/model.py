@@ -48,6 +48,7 @@ class DomainRule:
     dedupe_key: str | None
     required_headers: Mapping[str, str]
     carries: str | None
+    payload_hash: Mapping[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)

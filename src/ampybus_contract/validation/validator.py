@@ -169,9 +169,10 @@ class _Judge:
             return
         headers = self.envelope.headers
         expected_hash = f"sha256:{hashlib.sha256(plain).hexdigest()}"
-        for name, requirement in domain.required_headers.items():
-            if name.endswith("_payload_hash") and headers.get(name, expected_hash) != expected_hash:
-                self.report(requirement, f"headers.{name}", expected_hash, headers[name])
+        rule = domain.payload_hash
+        if rule and headers.get(rule["header"], expected_hash) != expected_hash:
+            where = f"headers.{rule['header']}"
+            self.report(rule["requirement"], where, expected_hash, headers[rule["header"]])
         if domain.carries:
             return
         fqdn = headers.get("schema_fqdn")
