@@ -67,3 +67,13 @@ class BrokerError(AmpyBusError):
     """A broker could not be started or reached."""
 
     code = "BROKER"
+
+
+class PublishError(AmpyBusError):
+    """A publish did not succeed; ``definite`` is True where the message is surely not stored (D22)."""
+
+    code = "PUBLISH"
+
+    def __init__(self, message: str, *, definite: bool) -> None:
+        super().__init__(message)
+        self.definite = definite
