@@ -1,0 +1,73 @@
+"""The in-process broker: stores messages in order, redelivers what is not acknowledged in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from ampybus_contract.envelope import Envelope
+from ampybus_contract.envelope.pattern import matches
+
+ACK_WAIT_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class MemoryConsumer:
+    """One consumer group: what is still to be handed out, and what is out without an ack."""
+
+    pattern: str
+    waiting: deque[tuple[int, Envelope]] = field(default_factory=deque)
+    pending: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def offer(self, position: int, envelope: Envelope) -> None:
+        """Queue a message where the pattern covers its topic."""
+        if matches(self.pattern, envelope.topic):
+            self.waiting.append((position, envelope))
+            self.arrived.set()
+
+    async def take(self) -> tuple[int, Envelope]:
+        """The next message; it comes again unless acknowledged within ``ACK_WAIT_SECONDS``."""
+        while not self.waiting:
+            self.arrived.clear()
+            await self.arrived.wait()
+        position, envelope = self.waiting.popleft()
+        timer = asyncio.get_running_loop().call_later(ACK_WAIT_SECONDS, self._again, position, envelope)
+        self.pending[position] = timer
+        return position, envelope
+
+    def ack(self, position: int) -> None:
+        """Acknowledge; a second time changes nothing."""
+        timer = self.pending.pop(position, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _again(self, position: int, envelope: Envelope) -> None:
+        self.pending.pop(position, None)
+        self.waiting.append((position, envelope))
+        self.arrived.set()
+
+
+class MemoryBroker:
+    """A stream of everything published, and its consumer groups. No message is ever dropped."""
+
+    def __init__(self) -> None:
+        self.stored: list[Envelope] = []
+        self.consumers: dict[str, MemoryConsumer] = {}
+
+    def publish(self, envelope: Envelope) -> int:
+        """Store and offer to every group; gives the position in the stream, from 0."""
+        position = len(self.stored)
+        self.stored.append(envelope)
+        for consumer in self.consumers.values():
+            consumer.offer(position, envelope)
+        return position
+
+    def consumer(self, group: str, pattern: str) -> MemoryConsumer:
+        """The group of that name; a new one starts with the oldest message."""
+        if group not in self.consumers:
+            consumer = self.consumers[group] = MemoryConsumer(pattern)
+            for position, envelope in enumerate(self.stored):
+                consumer.offer(position, envelope)
+        return self.consumers[group]

@@ -1,0 +1,40 @@
+"""The in-process broker hands out in order, and again what nobody acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from ampybus_contract import Envelope
+from ampybus_contract.brokers.memory import ACK_WAIT_SECONDS, MemoryBroker
+from ampybus_contract.brokers.virtual_time import run_virtual
+
+
+def test_a_group_gets_what_matches_in_order_the_old_first(bars: Envelope) -> None:
+    other = replace(bars, topic="ampy.prod.orders.v1.requests")
+    later = replace(bars, topic="ampy.prod.bars.v1.XNAS.MSFT")
+
+    async def main() -> list[tuple[int, Envelope]]:
+        broker = MemoryBroker()
+        broker.publish(bars)
+        broker.publish(other)
+        consumer = broker.consumer("group", "ampy.prod.bars.>")
+        broker.publish(later)
+        return [await consumer.take(), await consumer.take()]
+
+    assert run_virtual(main()) == [(0, bars), (2, later)]
+
+
+def test_only_what_is_not_acknowledged_comes_again(bars: Envelope) -> None:
+    async def main() -> tuple[int, float, int]:
+        broker = MemoryBroker()
+        consumer = broker.consumer("group", "ampy.>")
+        for _ in range(2):
+            broker.publish(bars)
+            await consumer.take()
+        consumer.ack(0)
+        consumer.ack(0)
+        position, _envelope = await consumer.take()
+        return position, asyncio.get_running_loop().time(), len(consumer.waiting)
+
+    assert run_virtual(main()) == (1, ACK_WAIT_SECONDS, 0)
