@@ -73,3 +73,10 @@ def test_all_problems_come_at_once_with_file_line_path_and_fix(spec_copy: Path) 
 def test_a_broken_spec_is_refused(spec_copy: Path, file: str, old: str, new: str, says: str) -> None:
     edit(spec_copy / file, old, new)
     assert any(says in item.expected for item in problems(spec_copy))
+
+
+def test_delivery_rules_are_read_in_seconds(spec_copy: Path) -> None:
+    edit(spec_copy / "delivery.yaml", "backoff_max_ms: 1000", "backoff_max_ms: 2500")
+    edit(spec_copy / "delivery.yaml", "attempts: 4", "attempts: 7")
+    retry = load_contract(spec_copy).retry
+    assert (retry.attempts, retry.backoff_max) == (7, 2.5)

@@ -13,10 +13,12 @@ from jsonschema import Draft202012Validator
 
 from ampybus_contract.contract.model import (
     Contract,
+    DeadLetterRule,
     DomainRule,
     HeaderRule,
     PayloadRule,
     Requirement,
+    RetryRule,
     TopicRule,
 )
 from ampybus_contract.contract.yaml_source import Source, read_yaml
@@ -42,6 +44,7 @@ def load_contract(directory: Path) -> Contract:
     files = {
         "contract": [directory / "contract.yaml"],
         "headers": [directory / "headers.yaml"],
+        "delivery": [directory / "delivery.yaml"],
         "domain": sorted(directory.glob("domains/*.yaml")),
         "requirements": sorted(directory.glob("requirements/*.yaml")),
     }
@@ -135,6 +138,8 @@ def _build(sources: Mapping[str, list[Source]]) -> Contract:
     common = sources["contract"][0].data
     headers = sources["headers"][0].data
     topic, payload = common["topic"], common["payload"]
+    delivery = sources["delivery"][0].data
+    retry, dlq = delivery["retry"], delivery["dlq"]
     return Contract(
         version=common["version"],
         topic=TopicRule(
@@ -166,6 +171,17 @@ def _build(sources: Mapping[str, list[Source]]) -> Contract:
             for source in sources["requirements"]
             for name, item in source.data["requirements"].items()
         },
+        retry=RetryRule(
+            retry["attempts"],
+            retry["backoff_initial_ms"] / 1000,
+            retry["backoff_factor"],
+            retry["backoff_max_ms"] / 1000,
+            retry["jitter"],
+        ),
+        dead_letter=DeadLetterRule(
+            dlq["topic"], dlq["headers"], dlq["codes"], frozenset(dlq["decode_requirements"])
+        ),
+        in_flight=delivery["in_flight"],
     )
 
 

@@ -75,6 +75,27 @@ class PayloadRule:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryRule:
+    """How often a delivery is tried and how long to wait between, in seconds; jitter is a share of it."""
+
+    attempts: int
+    backoff_initial: float
+    backoff_factor: float
+    backoff_max: float
+    jitter: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterRule:
+    """Where dead letters go, what is added to them, and the reason code of each kind of failure."""
+
+    topic: str
+    headers: Mapping[str, str]
+    codes: Mapping[str, str]
+    decode_requirements: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """The whole contract."""
 
@@ -91,3 +112,6 @@ class Contract:
     headers: Mapping[str, HeaderRule]
     domains: Mapping[str, DomainRule]
     requirements: Mapping[str, Requirement]
+    retry: RetryRule
+    dead_letter: DeadLetterRule
+    in_flight: int
