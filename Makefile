@@ -1,13 +1,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup test lint types layers check
+.PHONY: setup conformance test lint types layers check
 setup: .venv/ready
 
 .venv/ready: pyproject.toml .constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --progress-bar off -c .constraints.txt -e '.[dev]'
 	touch $@
+
+conformance: setup
+	$(BIN)/pytest --ampybus-conformance
+	$(BIN)/pytest --ampybus-conformance --ampybus-binding nats
 
 test: setup
 	$(BIN)/python -m pytest

@@ -2,89 +2,147 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from ampybus_contract import Envelope, Headers
+from ampybus_contract import Envelope
+from ampybus_contract.contract import default_contract
 from ampybus_contract.harness import checkers
-from ampybus_contract.harness.history import Event, Operation, Outcome, event
+from ampybus_contract.harness.history import Anomaly, Event, Operation, Outcome
+from ampybus_contract.harness.workload import Workload
+
+CONTRACT = default_contract()
+MADE = Workload(CONTRACT, 1)
+DOMAIN = MADE.keyed_domain()
+A, B, OTHER = MADE.envelope(DOMAIN, 0), MADE.envelope(DOMAIN, 0), MADE.envelope(DOMAIN, 1)
+PATTERN = f"{CONTRACT.topic.prefix}.>"
+POISON = Envelope(A.topic, MADE.envelope(DOMAIN).headers, b"\xff\xfe" + A.payload)
+
+SUBSCRIBED = Event(0, "consumer", Operation.SUBSCRIBE, Outcome.OK, A, pattern=PATTERN)
 
 
-def history(*words: str) -> list[Event]:
-    """``publish a k ok`` means: the producer publishes message a with key k, and it is stored."""
-    events: list[Event] = []
-    for at, word in enumerate(words):
-        operation, name, key, outcome = word.split()
-        actor = "producer" if operation == "publish" else "consumer"
-        headers = Headers({"message_id": name, "partition_key": key})
-        envelope = Envelope("ampy.dev.bars.v1.XNAS.AAPL", headers, name.lower().encode())
-        made = event(at, actor, Operation(operation), Outcome(outcome), envelope)
-        if operation == "publish":
-            events.append(replace(made, outcome=Outcome.INVOKE))
-        events.append(made)
-    return events
+def published(envelope: Envelope, outcome: Outcome = Outcome.OK, error: str = "") -> list[Event]:
+    return [
+        Event(0, "producer", Operation.PUBLISH, Outcome.INVOKE, envelope),
+        Event(0, "producer", Operation.PUBLISH, outcome, envelope, error=error),
+    ]
 
 
-GOOD = history(
-    "publish a k ok",
-    "publish b k ok",
-    "publish c k info",
-    "publish d k fail",
-    "deliver a k ok",
-    "deliver a k ok",
-    "effect a k ok",
-    "deliver b k ok",
-    "effect b k ok",
-)
+def delivered(envelope: Envelope, pattern: str = PATTERN) -> Event:
+    return Event(0, "consumer", Operation.DELIVER, Outcome.OK, envelope, pattern=pattern)
+
+
+def effect(envelope: Envelope) -> Event:
+    return Event(0, "consumer", Operation.EFFECT, Outcome.OK, envelope)
+
+
+def stored(envelope: Envelope) -> Event:
+    return Event(0, "wire", Operation.STORE, Outcome.OK, envelope)
+
+
+def injected(envelope: Envelope) -> Event:
+    return Event(0, "wire", Operation.INJECT, Outcome.OK, envelope)
+
+
+def buried(envelope: Envelope, **changes: str | None) -> Event:
+    added = CONTRACT.dead_letter.headers
+    headers: dict[str, str | None] = {
+        added["reason"]: "decode_error: junk",
+        added["origin"]: envelope.topic,
+        added["payload_hash"]: f"sha256:{hashlib.sha256(envelope.payload).hexdigest()}",
+        **changes,
+    }
+    topic = f"{CONTRACT.topic.prefix}.{MADE.env}.dlq.v1.{DOMAIN}"
+    return stored(Envelope(topic, envelope.headers.with_(**headers), envelope.payload))
+
+
+def changed(envelope: Envelope, **headers: str | None) -> Envelope:
+    return replace(envelope, headers=envelope.headers.with_(**headers))
+
+
+WRONG_KEY = changed(MADE.envelope(DOMAIN), partition_key="not.it")
+UNDERSCORED = replace(MADE.envelope(DOMAIN), topic=A.topic.replace(".", "_").replace("_", ".", 1))
+refuses_keys = checkers.violation_accepted(lambda contract: contract.key_requirements.values())
+
+GOOD = [
+    SUBSCRIBED,
+    *published(A),
+    *published(B),
+    *published(OTHER, Outcome.INFO),
+    *published(WRONG_KEY, Outcome.FAIL),
+    *published(UNDERSCORED, Outcome.FAIL, error=f"did you mean {A.topic}?"),
+    injected(POISON),
+    delivered(A),
+    delivered(changed(A, retry_count="1")),
+    effect(A),
+    delivered(B),
+    effect(B),
+    stored(A),
+    stored(B),
+    buried(POISON),
+]
+
+BAD: list[tuple[checkers.Checker, list[Event], int]] = [
+    (checkers.nothing_shown, published(A, Outcome.INFO), 1),
+    (checkers.nothing_shown, [SUBSCRIBED, *published(A)], 1),
+    (checkers.lost_write, [SUBSCRIBED, *published(A), *published(B), delivered(B)], 1),
+    (
+        checkers.duplicate_effect,
+        [effect(A), effect(changed(A, message_id=A.headers["message_id"].upper()))],
+        2,
+    ),
+    (checkers.swallowed, [*published(A), *published(B), effect(A)], 1),
+    (checkers.key_reordered, [*published(A), *published(B), delivered(B), delivered(A)], 4),
+    (checkers.effect_reordered, [*published(A), *published(B), effect(B), effect(A)], 4),
+    (checkers.header_changed, [*published(A), delivered(changed(A, source="other"))], 2),
+    (checkers.unknown_header_changed, [*published(changed(A, x_one="1")), delivered(A)], 2),
+    (checkers.required_header_missing, [*published(A), delivered(changed(A, run_id=None))], 2),
+    (checkers.time_rewritten, [*published(A), delivered(changed(A, produced_at="2025-09-05T19:31:01"))], 2),
+    (checkers.time_rewritten, [*published(A), delivered(changed(A, produced_at="2025-09-05T19:31:02Z"))], 2),
+    (checkers.id_rewritten, [*published(A), stored(changed(A, message_id="no uuid"))], 1),
+    (checkers.id_rewritten, [*published(A), stored(B)], 1),
+    (checkers.id_rewritten, [*published(A), stored(A), stored(A)], 2),
+    (checkers.payload_changed, [*published(A), delivered(replace(A, payload=A.payload[:-1]))], 2),
+    (refuses_keys, published(WRONG_KEY), 1),
+    (refuses_keys, [*published(WRONG_KEY, Outcome.FAIL), stored(WRONG_KEY)], 2),
+    (checkers.hint_missing, published(UNDERSCORED, Outcome.FAIL, error="invalid subject"), 1),
+    (checkers.refused_valid, published(A, Outcome.FAIL), 1),
+    (checkers.key_wrong, [stored(WRONG_KEY)], 1),
+    (checkers.outside_pattern, [delivered(A, pattern=OTHER.topic)], 1),
+    (checkers.dead_letter_missing, [injected(POISON)], 1),
+    (checkers.dead_letter_missing, [injected(POISON), buried(POISON), buried(POISON)], 3),
+    (checkers.dead_letter_changed, [injected(POISON), buried(POISON, message_id="other")], 2),
+    (checkers.dead_letter_changed, [injected(POISON), buried(POISON, dlq_reason="it broke")], 2),
+    (checkers.dead_letter_changed, [injected(POISON), buried(POISON, dlq_origin_topic=OTHER.topic)], 2),
+    (checkers.dead_letter_changed, [injected(POISON), buried(POISON, dlq_payload_hash=None)], 2),
+    (checkers.poison_retried, [injected(POISON), delivered(POISON)], 2),
+    (checkers.poison_retried, [injected(POISON), buried(POISON, retry_count="2")], 2),
+]
 
 
 @pytest.mark.parametrize(
     "checker",
-    [
-        checkers.lost_write,
-        checkers.duplicate_effect,
-        checkers.key_reordered,
-        checkers.header_changed,
-        checkers.payload_changed,
-        checkers.unpublished,
-    ],
+    {checker.__name__: checker for checker, _history, _size in BAD}.values(),
+    ids=lambda c: c.__name__,
 )
-def test_a_good_history_has_no_anomaly(checker: Callable[[list[Event]], list[checkers.Anomaly]]) -> None:
-    assert checker(GOOD) == []
+def test_a_good_history_has_no_anomaly(checker: Callable[..., list[Anomaly]]) -> None:
+    assert checker(GOOD, CONTRACT) == []
 
 
-def ids(anomalies: list[checkers.Anomaly]) -> list[list[str]]:
-    return [[f"{item.operation} {item.id}" for item in anomaly] for anomaly in anomalies]
-
-
-def test_an_acknowledged_message_that_nobody_got_is_lost() -> None:
-    assert ids(checkers.lost_write(history("publish a k ok"))) == [["publish a"]]
-
-
-def test_the_same_effect_twice_is_found_whatever_the_case_of_the_id() -> None:
-    found = checkers.duplicate_effect(history("publish a k ok", "effect a k ok", "effect A k ok"))
-    assert ids(found) == [["effect a", "effect a"]]
+@pytest.mark.parametrize(
+    ("checker", "history", "size"), BAD, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_a_bad_history_gives_one_anomaly_and_the_events_that_show_it(
+    checker: checkers.Checker, history: list[Event], size: int
+) -> None:
+    (anomaly,) = checker(history, CONTRACT)
+    assert len(anomaly.events) == size
+    assert anomaly.sentence
 
 
 def test_order_is_judged_within_a_key_only() -> None:
-    swapped = ("deliver b k ok", "deliver a k ok")
-    found = checkers.key_reordered(history("publish a k ok", "publish b k ok", *swapped))
-    assert ids(found) == [["publish a", "publish b", "deliver b", "deliver a"]]
-    other = history("publish a k ok", "publish b other ok", "deliver b other ok", "deliver a k ok")
-    assert checkers.key_reordered(other) == []
-
-
-def test_a_changed_header_and_a_changed_payload_are_told_apart() -> None:
-    good = history("publish a k ok", "deliver a k ok")
-    headers = [*good[:-1], replace(good[-1], headers="other")]
-    body = [*good[:-1], replace(good[-1], body="other")]
-    assert ids(checkers.header_changed(headers)) == [["publish a", "deliver a"]]
-    assert checkers.payload_changed(headers) == []
-    assert ids(checkers.payload_changed(body)) == [["publish a", "deliver a"]]
-    assert checkers.header_changed(body) == []
-
-
-def test_an_id_made_up_on_the_way_is_found() -> None:
-    assert ids(checkers.unpublished(history("publish a k ok", "deliver x k ok"))) == [["deliver x"]]
+    history = [*published(A), *published(OTHER), delivered(OTHER), delivered(A)]
+    assert checkers.key_reordered(history, CONTRACT) == []

@@ -77,3 +77,15 @@ class PublishError(AmpyBusError):
     def __init__(self, message: str, *, definite: bool) -> None:
         super().__init__(message)
         self.definite = definite
+
+
+class BindingCrashError(AmpyBusError):
+    """The binding under test failed outside the contract: it raised, hung, or lacks a method."""
+
+    code = "BINDING"
+
+
+class TargetError(AmpyBusError):
+    """What is to be judged, or on what, cannot be found."""
+
+    code = "TARGET"

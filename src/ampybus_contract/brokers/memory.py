@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+from ampybus_contract.brokers.endpoint import Endpoint
+from ampybus_contract.brokers.virtual_time import run_virtual
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.pattern import matches
 
 ACK_WAIT_SECONDS = 30.0
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -71,3 +78,37 @@ class MemoryBroker:
             for position, envelope in enumerate(self.stored):
                 consumer.offer(position, envelope)
         return self.consumers[group]
+
+
+class MemoryProbe:
+    """Reads and writes the in-process stream directly."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self.broker = broker
+
+    async def inject(self, envelope: Envelope) -> None:
+        """Store as it is."""
+        self.broker.publish(envelope)
+
+    async def stored(self) -> list[Envelope]:
+        """All of the stream."""
+        return list(self.broker.stored)
+
+
+class MemorySource:
+    """A new in-process broker for each run, in virtual time."""
+
+    name = "memory simulator"
+
+    def __init__(self) -> None:
+        self.settings: Mapping[str, str] = {"clock": "virtual", "ack wait": f"{ACK_WAIT_SECONDS:g} s"}
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run in virtual time."""
+        return run_virtual(main)
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncIterator[tuple[Endpoint, MemoryProbe]]:
+        """A broker of its own."""
+        broker = MemoryBroker()
+        yield Endpoint("memory", "memory", broker), MemoryProbe(broker)

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ampybus_contract.cli.exit_codes import CONFORMANT, FINDINGS
 from ampybus_contract.contract import data_directory, default_contract
+from ampybus_contract.exit_codes import CONFORMANT, FINDINGS
 from ampybus_contract.golden import build, differences, golden_files
 
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from ampybus_contract.cli import golden, spec, validate
-from ampybus_contract.cli.exit_codes import INTERNAL, USAGE
 from ampybus_contract.errors import AmpyBusError
+from ampybus_contract.exit_codes import INTERNAL, USAGE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

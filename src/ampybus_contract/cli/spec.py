@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ampybus_contract.cli.exit_codes import CONFORMANT, FINDINGS
 from ampybus_contract.contract import data_directory, load_contract
 from ampybus_contract.errors import SpecError
+from ampybus_contract.exit_codes import CONFORMANT, FINDINGS
 
 
 def add(commands: Any) -> None:

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ampybus_contract.cli.exit_codes import CONFORMANT, FINDINGS, USAGE
 from ampybus_contract.cli.fixture_files import Verdict, judge_path
 from ampybus_contract.contract import default_contract, load_contract
+from ampybus_contract.exit_codes import CONFORMANT, FINDINGS, USAGE
 
 
 def add(commands: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from ampybus_contract.contract.model import (
+    CheckRule,
     Contract,
     DeadLetterRule,
     DomainRule,
@@ -19,6 +20,7 @@ from ampybus_contract.contract.model import (
     PayloadRule,
     Requirement,
     RetryRule,
+    SampleRule,
     TopicRule,
 )
 from ampybus_contract.contract.yaml_source import Source, read_yaml
@@ -45,6 +47,8 @@ def load_contract(directory: Path) -> Contract:
         "contract": [directory / "contract.yaml"],
         "headers": [directory / "headers.yaml"],
         "delivery": [directory / "delivery.yaml"],
+        "samples": [directory / "samples.yaml"],
+        "checks": [directory / "checks.yaml"],
         "domain": sorted(directory.glob("domains/*.yaml")),
         "requirements": sorted(directory.glob("requirements/*.yaml")),
     }
@@ -104,12 +108,16 @@ def _reference_problems(sources: Mapping[str, list[Source]], everything: list[So
                 problems.append(source.problem(f"/requirements/{name}", "a new ID", got, "rename one"))
             known[name] = source.file
     for source in everything:
-        if source not in sources["requirements"]:
+        if source not in (*sources["requirements"], *sources["checks"]):
             problems += [
                 source.problem(path, "a declared requirement ID", repr(item), "declare it in requirements/")
                 for path, item in _used_requirements(source)
                 if item not in known
             ]
+    for path, item in _listed_requirements(sources["checks"][0]):
+        if item not in known:
+            fix = "declare it in requirements/"
+            problems.append(sources["checks"][0].problem(path, "a declared requirement ID", repr(item), fix))
     return problems + list(_domain_problems(sources["domain"]))
 
 
@@ -120,6 +128,12 @@ def _used_requirements(source: Source) -> Iterator[tuple[str, Any]]:
         elif key in ("requirements", "required_headers"):
             for name, item in value.items():
                 yield f"{path}/{name}", item
+
+
+def _listed_requirements(source: Source) -> Iterator[tuple[str, str]]:
+    for name, check in source.data["checks"].items():
+        for index, item in enumerate(check["requirements"]):
+            yield f"/checks/{name}/requirements/{index}", item
 
 
 def _domain_problems(domains: list[Source]) -> Iterator[SpecProblem]:
@@ -182,6 +196,29 @@ def _build(sources: Mapping[str, list[Source]]) -> Contract:
             dlq["topic"], dlq["headers"], dlq["codes"], frozenset(dlq["decode_requirements"])
         ),
         in_flight=delivery["in_flight"],
+        effects_remembered=delivery["effects_remembered"],
+        infrastructure_headers=frozenset(delivery["infrastructure_headers"]),
+        samples={
+            name: SampleRule(
+                item["payload"],
+                item["subtopic"],
+                {part: tuple(values) for part, values in item["components"].items()},
+                item["counter"],
+                item["filler"],
+            )
+            for name, item in sources["samples"][0].data["domains"].items()
+        },
+        checks={
+            name: CheckRule(
+                name,
+                item["chapter"],
+                item["text"],
+                item["claim"],
+                tuple(item["requirements"]),
+                tuple(item["mutants"]),
+            )
+            for name, item in sources["checks"][0].data["checks"].items()
+        },
     )
 
 

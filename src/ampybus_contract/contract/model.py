@@ -96,6 +96,33 @@ class DeadLetterRule:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleRule:
+    """What a scenario publishes in a domain: payload type, subtopic, values of components, and two fields.
+
+    ``counter`` is the path of a whole number that tells payloads apart, ``filler`` that of a text that gives
+    them size; ``{n}`` in a component stands for the message's number.
+    """
+
+    payload: str
+    subtopic: str
+    components: Mapping[str, tuple[str, ...]]
+    counter: str
+    filler: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRule:
+    """One conformance check; ``claim`` is the capability without which it does not apply, or None."""
+
+    id: str
+    chapter: str
+    text: str
+    claim: str | None
+    requirements: tuple[str, ...]
+    mutants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """The whole contract."""
 
@@ -115,3 +142,7 @@ class Contract:
     retry: RetryRule
     dead_letter: DeadLetterRule
     in_flight: int
+    effects_remembered: int
+    infrastructure_headers: frozenset[str]
+    samples: Mapping[str, SampleRule]
+    checks: Mapping[str, CheckRule]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,11 +9,18 @@ from ampybus_contract.envelope import Envelope
 
 
 class Operation(StrEnum):
-    """What an actor did: hand an envelope to the bus, get one, or apply its effect."""
+    """What an actor did with an envelope.
 
+    ``inject`` and ``store`` are the harness's own view of the wire: what it put there without the binding,
+    and what it found there at the end. A ``subscribe`` has an empty envelope and a pattern.
+    """
+
+    SUBSCRIBE = "subscribe"
     PUBLISH = "publish"
+    INJECT = "inject"
     DELIVER = "deliver"
     EFFECT = "effect"
+    STORE = "store"
 
 
 class Outcome(StrEnum):
@@ -28,31 +34,39 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a history; ``at`` is monotonic nanoseconds, ``headers`` and ``body`` are hashes."""
+    """One line of a history; ``at`` is monotonic nanoseconds, ``attempt`` counts deliveries from 1.
+
+    ``pattern`` is what a delivering subscription asked for; ``error`` is what the binding said on a failure.
+    """
 
     at: int
     actor: str
     operation: Operation
     outcome: Outcome
-    topic: str
-    key: str
-    id: str
-    headers: str
-    body: str
+    envelope: Envelope
+    attempt: int = 1
+    pattern: str = ""
+    error: str = ""
+
+    @property
+    def id(self) -> str:
+        """The message id; ids are compared without regard to case (D10)."""
+        return self.envelope.headers.get("message_id", "").lower()
+
+    @property
+    def topic(self) -> str:
+        """The topic as text."""
+        return self.envelope.topic
+
+    @property
+    def key(self) -> str:
+        """The partition key, empty where there is none."""
+        return self.envelope.headers.get("partition_key", "")
 
 
-def event(at: int, actor: str, operation: Operation, outcome: Outcome, envelope: Envelope) -> Event:
-    """An event about an envelope; ids are compared without regard to case (D10)."""
-    headers = envelope.headers
-    lines = "".join(f"{len(name)}:{name}{len(value)}:{value}" for name, value in sorted(headers.items()))
-    return Event(
-        at=at,
-        actor=actor,
-        operation=operation,
-        outcome=outcome,
-        topic=envelope.topic,
-        key=headers.get("partition_key", ""),
-        id=headers.get("message_id", "").lower(),
-        headers=hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest(),
-        body=hashlib.sha256(envelope.payload).hexdigest(),
-    )
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """What a checker found: a sentence, and the smallest part of the history that shows it."""
+
+    sentence: str
+    events: tuple[Event, ...]

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from ampybus_contract.contract import Contract, DomainRule, default_contract
 from ampybus_contract.envelope import Envelope, Topic
 from ampybus_contract.envelope.codec import decompress
+from ampybus_contract.envelope.formula import fill
 from ampybus_contract.envelope.registry import decode, field_text, message_type
 from ampybus_contract.errors import DecodeError, TopicError
 from ampybus_contract.validation.finding import Finding, InvalidEnvelopeError
@@ -249,23 +250,13 @@ class _Judge:
             got = self.envelope.headers.get(header)
             if formula is None or got is None:
                 continue
-            expected = _fill(formula, parts)
+            expected = fill(formula, parts)
             if got != expected:
                 self.report(requirement, f"headers.{header}", f"{expected!r} from {where}", repr(got))
         match = self.parsed and domain.subtopic.fullmatch(self.parsed.subtopic)
         for name, text in match.groupdict().items() if match else ():
             if name in parts and parts[name] != text:
                 self.report(rules["subtopic"], f"topic.{name}", f"{parts[name]!r} from {where}", repr(text))
-
-
-def _fill(formula: str, parts: dict[str, str]) -> str:
-    """Put the parts into ``{name}`` places; plain replacement, so that spec text never runs as a format."""
-    pieces = formula.split("{")
-    text = pieces[0]
-    for piece in pieces[1:]:
-        name, _, rest = piece.partition("}")
-        text += parts[name] + rest
-    return text
 
 
 def _exists(text: str) -> bool:

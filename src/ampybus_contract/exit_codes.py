@@ -1,4 +1,4 @@
-"""Exit codes of every command."""
+"""Exit codes of every command and of a conformance run."""
 
 from __future__ import annotations
 

@@ -1,0 +1,23 @@
+"""Chapter Retry and DLQ: what cannot be processed is set aside, whole, and at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from ampybus_contract.harness import checkers, scenarios
+from ampybus_contract.pytest_plugin import ConformanceCheck
+
+
+@pytest.mark.ampybus("DLQ-03")
+def test_a_dead_letter_keeps_headers_and_bytes(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.poison, checkers.dead_letter_changed)
+
+
+@pytest.mark.ampybus("DLQ-04")
+def test_each_kind_of_poison_lands_once(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.poison, checkers.dead_letter_missing)
+
+
+@pytest.mark.ampybus("DLQ-05")
+def test_poison_is_not_retried(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.poison, checkers.poison_retried)

@@ -1,0 +1,1 @@
+"""The Binding protocol, and the reference bindings that keep the contract."""

@@ -1,0 +1,144 @@
+"""One consumer group of the reference binding: lanes by key, retries in place, effects once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from ampybus_contract.bindings.protocol import Handler, Settlement
+from ampybus_contract.bindings.transport import Incoming
+from ampybus_contract.errors import PublishError
+
+if TYPE_CHECKING:
+    from ampybus_contract.bindings.reference import ReferenceBinding
+
+
+class ConsumerGroup:
+    """Takes messages from a transport and settles each: applied, dead-lettered, or already seen.
+
+    Messages of one lane are settled one after another, so that a retried message blocks its own key and
+    no other (D20).
+    """
+
+    def __init__(self, binding: ReferenceBinding, handler: Handler) -> None:
+        self.binding = binding
+        self.handler = handler
+        self.lanes: dict[str, deque[Incoming]] = {}
+        self.held: dict[int, Incoming] = {}
+        self.applied: OrderedDict[str, None] = OrderedDict()
+        self.room = asyncio.Semaphore(binding.contract.in_flight)
+        self.pump: asyncio.Task[None] | None = None
+        self.workers: set[asyncio.Task[None]] = set()
+
+    async def start(self, messages: AsyncIterator[Incoming]) -> None:
+        """Begin to take messages."""
+        self.pump = asyncio.create_task(self._take(messages))
+
+    async def stop(self, seconds: float) -> None:
+        """Take no more, and give what is in hand ``seconds`` to end."""
+        if self.pump is not None:
+            await _cancel({self.pump})
+        if self.workers:
+            _done, late = await asyncio.wait(self.workers, timeout=seconds)
+            await _cancel(late)
+
+    async def _take(self, messages: AsyncIterator[Incoming]) -> None:
+        async for incoming in messages:
+            if incoming.position in self.held:
+                self.held[incoming.position] = incoming
+                continue
+            await self.room.acquire()
+            self.held[incoming.position] = incoming
+            self.enqueue(incoming)
+
+    def enqueue(self, incoming: Incoming) -> None:
+        """Put a message at the end of its lane, and start the lane where it is idle."""
+        name = self.binding.lane(incoming.envelope)
+        if name in self.lanes:
+            self.lanes[name].append(incoming)
+        else:
+            self.lanes[name] = deque([incoming])
+            self._spawn(self._work(name))
+
+    async def _work(self, name: str) -> None:
+        lane = self.lanes[name]
+        while lane:
+            incoming = lane.popleft()
+            await self.settle(incoming)
+            self.room.release()
+        del self.lanes[name]
+
+    async def settle(self, incoming: Incoming) -> None:
+        """See one message through to its acknowledgement."""
+        envelope, binding = incoming.envelope, self.binding
+        if not binding.is_dead_letter(envelope):
+            poison = binding.poison(envelope)
+            if poison is not None:
+                await self.bury(incoming, *poison)
+                return
+        identities = binding.identities(envelope)
+        if not any(name in self.applied for name in identities):
+            kind = await self._handle(incoming)
+            if kind is not None:
+                await self.bury(incoming, kind, f"after {binding.contract.retry.attempts} attempts")
+                return
+            self._remember(identities)
+        await self.acknowledge(incoming)
+
+    async def _handle(self, incoming: Incoming) -> str | None:
+        """Try the handler; gives the kind of failure to dead-letter it under, or None once applied."""
+        binding, envelope = self.binding, incoming.envelope
+        for attempt in range(1, binding.contract.retry.attempts + 1):
+            count = {"retry_count": str(attempt - 1)} if attempt > 1 else {}
+            try:
+                answer = await self.handler(
+                    type(envelope)(envelope.topic, envelope.headers.with_(**count), envelope.payload)
+                )
+            except Exception:
+                answer = Settlement.RETRY
+            if answer is Settlement.OK:
+                return None
+            if answer is Settlement.REJECT:
+                return "rejected"
+            if attempt < binding.contract.retry.attempts:
+                await asyncio.sleep(binding.backoff(attempt))
+        return "exhausted"
+
+    async def bury(self, incoming: Incoming, kind: str, detail: str) -> None:
+        """Publish to the DLQ, and acknowledge the source only then (D25)."""
+        if not self.binding.is_dead_letter(incoming.envelope):
+            dead = self.binding.dead_letter(incoming.envelope, kind, detail)
+            attempt = 1
+            while True:
+                try:
+                    await self.binding.transport.send(dead)
+                    break
+                except PublishError:
+                    await asyncio.sleep(self.binding.backoff(attempt))
+                    attempt += 1
+        await self.acknowledge(incoming)
+
+    async def acknowledge(self, incoming: Incoming) -> None:
+        """Acknowledge by the newest handle, as the broker may have sent the message again meanwhile."""
+        newest = self.held.pop(incoming.position, incoming)
+        await newest.ack()
+
+    def _remember(self, identities: list[str]) -> None:
+        for name in identities:
+            self.applied[name] = None
+            self.applied.move_to_end(name)
+        while len(self.applied) > self.binding.contract.effects_remembered:
+            self.applied.popitem(last=False)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.workers.add(task)
+        task.add_done_callback(self.workers.discard)
+
+
+async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

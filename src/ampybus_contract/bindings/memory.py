@@ -1,0 +1,55 @@
+"""The memory transport: the in-process broker as the reference binding sees it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from ampybus_contract.bindings.protocol import Endpoint, Subscription
+from ampybus_contract.bindings.transport import Incoming
+from ampybus_contract.brokers.memory import MemoryBroker, MemoryConsumer
+from ampybus_contract.envelope import Envelope
+from ampybus_contract.errors import BrokerError, PublishError
+
+
+class MemoryTransport:
+    """Speaks to the MemoryBroker that the endpoint carries."""
+
+    def __init__(self) -> None:
+        self.broker: MemoryBroker | None = None
+
+    async def open(self, endpoint: Endpoint) -> None:
+        """Take the broker. Raises BrokerError where the endpoint carries none."""
+        if not isinstance(endpoint.native, MemoryBroker):
+            raise BrokerError(
+                f"BROKER expected the memory broker, got {endpoint.url}. "
+                "Fix: run the memory binding with --ampybus-broker memory"
+            )
+        self.broker = endpoint.native
+
+    async def send(self, envelope: Envelope) -> None:
+        """Store. Raises PublishError once closed."""
+        if self.broker is None:
+            raise PublishError(
+                "PUBLISH expected an open binding, got a closed one. Fix: start it", definite=True
+            )
+        self.broker.publish(envelope)
+
+    async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
+        """Attach to a group."""
+        if self.broker is None:
+            raise BrokerError("BROKER expected an open binding, got a closed one. Fix: start it")
+        return _messages(self.broker.consumer(subscription.group, subscription.pattern))
+
+    async def close(self) -> None:
+        """Let the broker go."""
+        self.broker = None
+
+
+async def _messages(consumer: MemoryConsumer) -> AsyncIterator[Incoming]:
+    while True:
+        position, envelope = await consumer.take()
+
+        async def ack(position: int = position) -> None:
+            consumer.ack(position)
+
+        yield Incoming(position, envelope, ack)

@@ -1,0 +1,48 @@
+"""What anything that speaks to a bus offers to be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from ampybus_contract.brokers.endpoint import Endpoint
+from ampybus_contract.envelope import Envelope
+
+__all__ = ["Binding", "Endpoint", "Handler", "Settlement", "Subscription"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A topic pattern and the consumer group that shares its messages."""
+
+    pattern: str
+    group: str
+
+
+class Settlement(StrEnum):
+    """A handler's answer: the effect is applied, try again later, or never try again."""
+
+    OK = "ok"
+    RETRY = "retry"
+    REJECT = "reject"
+
+
+Handler = Callable[[Envelope], Awaitable[Settlement]]
+
+
+class Binding(Protocol):
+    """The smallest useful binding. A handler that raises counts as one that answers ``retry``."""
+
+    async def start(self, endpoint: Endpoint) -> None:
+        """Connect."""
+
+    async def publish(self, envelope: Envelope) -> None:
+        """Store an envelope; raises PublishError, definite or indefinite."""
+
+    async def subscribe(self, subscription: Subscription, handler: Handler) -> None:
+        """Deliver to the handler from now on; returns once messages will be received."""
+
+    async def stop(self) -> None:
+        """Finish what is in hand and disconnect."""

@@ -1,0 +1,35 @@
+"""What the reference binding needs of a broker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ampybus_contract.bindings.protocol import Endpoint, Subscription
+from ampybus_contract.envelope import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message as it came, its position in the stream, and the way to acknowledge it."""
+
+    position: int
+    envelope: Envelope
+    ack: Callable[[], Awaitable[None]]
+
+
+class Transport(Protocol):
+    """Stores and hands out messages; knows nothing of the contract's delivery rules."""
+
+    async def open(self, endpoint: Endpoint) -> None:
+        """Connect."""
+
+    async def send(self, envelope: Envelope) -> None:
+        """Store; raises PublishError."""
+
+    async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
+        """Attach a consumer group, then iterate over its messages without end."""
+
+    async def close(self) -> None:
+        """Disconnect."""

@@ -1,0 +1,126 @@
+"""A NATS server, ours or a given one, as a broker for runs: a stream each, and a plain client as probe."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import nats
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from ampybus_contract.brokers.endpoint import Endpoint
+from ampybus_contract.brokers.location import without_credentials
+from ampybus_contract.envelope import Envelope, Headers
+from ampybus_contract.errors import BrokerError
+
+T = TypeVar("T")
+CONNECT_SECONDS = 5
+READ_SECONDS = 5.0
+
+
+class NatsProbe:
+    """Reads and writes one stream with nats-py alone."""
+
+    def __init__(self, jetstream: JetStreamContext, stream: str) -> None:
+        self.jetstream = jetstream
+        self.stream = stream
+
+    async def inject(self, envelope: Envelope) -> None:
+        """Publish without ``Nats-Msg-Id``, so that the server takes duplicates for what they are."""
+        await self.jetstream.publish(envelope.topic, envelope.payload, headers=dict(envelope.headers))
+
+    async def stored(self) -> list[Envelope]:
+        """Everything in the stream."""
+        last = (await self.jetstream.stream_info(self.stream)).state.last_seq
+        found: list[Envelope] = []
+        if last:
+            reader = await self.jetstream.subscribe(">", stream=self.stream, ordered_consumer=True)
+            while True:
+                message = await reader.next_msg(timeout=READ_SECONDS)
+                headers = {
+                    name: str(value)
+                    for name, value in (message.headers or {}).items()
+                    if name != "Nats-Msg-Id"
+                }
+                found.append(Envelope(message.subject, Headers(headers), message.data))
+                if message.metadata.sequence.stream >= last:
+                    break
+            await reader.unsubscribe()
+        return found
+
+
+class NatsSource:
+    """A server by URL. Makes and deletes streams of its own and touches no others."""
+
+    def __init__(self, url: str, prefix: str, name: str) -> None:
+        self.url = url
+        self.prefix = prefix
+        self.name = name
+        self.settings: Mapping[str, str] = {"url": without_credentials(url)}
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run in real time."""
+        return asyncio.run(main)
+
+    def verify(self) -> None:
+        """Connect and ask for JetStream once. Raises BrokerError, with what to do, where either fails."""
+        self.settings = self.run(self._verify())
+
+    async def _verify(self) -> Mapping[str, str]:
+        async with self._client() as client:
+            try:
+                info = await client.jetstream(timeout=CONNECT_SECONDS).account_info()
+            except (nats.errors.Error, TimeoutError) as error:
+                raise BrokerError(
+                    f"BROKER expected JetStream at {without_credentials(self.url)}, the server has none "
+                    "for this account. Fix: start nats-server with -js"
+                ) from error
+            return {
+                "url": without_credentials(self.url),
+                "version": str(client.connected_server_version),
+                "max payload": f"{client.max_payload} bytes",
+                "streams": str(info.streams),
+            }
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncIterator[tuple[Endpoint, NatsProbe]]:
+        """A new stream over all topics of the contract."""
+        name = f"AMPYBUS_{secrets.token_hex(6)}"
+        async with self._client() as client:
+            jetstream = client.jetstream(timeout=READ_SECONDS)
+            try:
+                await jetstream.add_stream(name=name, subjects=[f"{self.prefix}.>"])
+            except nats.js.errors.APIError as error:
+                raise BrokerError(
+                    f"BROKER expected a server on which no stream covers {self.prefix}.>, got: "
+                    f"{error.description}. Fix: use an account or a server of its own for conformance runs"
+                ) from error
+            try:
+                yield Endpoint(self.url, name), NatsProbe(jetstream, name)
+            finally:
+                await jetstream.delete_stream(name)
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[Client]:
+        async def quiet(_error: Exception) -> None:
+            """The cause is in the exception that connect raises."""
+
+        try:
+            client = await nats.connect(
+                self.url, connect_timeout=CONNECT_SECONDS, allow_reconnect=False, error_cb=quiet
+            )
+        except (OSError, nats.errors.Error, TimeoutError) as error:
+            raise BrokerError(
+                f"BROKER expected a NATS server at {without_credentials(self.url)}, got "
+                f"{type(error).__name__}. Fix: start one, or use --ampybus-broker embedded"
+            ) from error
+        try:
+            yield client
+        finally:
+            await client.close()

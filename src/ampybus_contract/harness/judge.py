@@ -1,0 +1,85 @@
+"""Play a scenario on a fresh stream and let checkers judge the history."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from ampybus_contract.bindings.protocol import Binding
+from ampybus_contract.brokers.protocol import Broker
+from ampybus_contract.contract import Contract
+from ampybus_contract.errors import BindingCrashError, BrokerError
+from ampybus_contract.harness.checkers import Checker, nothing_shown
+from ampybus_contract.harness.history import Anomaly, Event
+from ampybus_contract.harness.stage import Stage
+from ampybus_contract.harness.verdicts import Result, Verdict, evidence
+
+Scenario = Callable[[Stage], Awaitable[None]]
+BindingFactory = Callable[[], Binding]
+
+PATIENCE_SECONDS = 10.0
+METHODS = ("start", "publish", "subscribe", "stop")
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges bindings made by a factory, on one broker, by one contract; ``seed`` decides the workload.
+
+    ``patience`` is how long, in seconds, to wait for what must happen; the wait ends when it has happened.
+    """
+
+    contract: Contract
+    broker: Broker
+    factory: BindingFactory
+    seed: int
+    patience: float = PATIENCE_SECONDS
+
+    def judge(self, check: str, scenario: Scenario, checkers: Sequence[Checker]) -> Result:
+        """The verdict on one check. Raises KeyError for a check that the spec does not have."""
+        rule = self.contract.checks[check]
+        try:
+            binding = make(self.factory)
+            if rule.claim is not None and rule.claim not in claims(binding):
+                return Result(check, Verdict.NOT_CLAIMED, f"the binding does not claim {rule.claim!r}")
+            history = self.broker.run(self._play(binding, scenario))
+        except BindingCrashError as crash:
+            return Result(check, Verdict.FAIL, str(crash))
+        except BrokerError as trouble:
+            return Result(check, Verdict.INCONCLUSIVE, str(trouble))
+        found: list[Anomaly] = []
+        for checker in (nothing_shown, *checkers):
+            found += checker(history, self.contract)
+        if found:
+            return Result(check, Verdict.FAIL, found[0].sentence, evidence(found))
+        return Result(check, Verdict.PASS)
+
+    async def _play(self, binding: Binding, scenario: Scenario) -> list[Event]:
+        async with self.broker.stream() as (endpoint, probe):
+            stage = Stage(self.contract, binding, probe, self.seed, self.patience)
+            await stage.open(endpoint)
+            try:
+                await scenario(stage)
+            finally:
+                await stage.close()
+            return stage.history
+
+
+def claims(binding: Binding) -> frozenset[str]:
+    """The capabilities that a binding claims beyond publish and subscribe."""
+    return frozenset(getattr(binding, "capabilities", ()))
+
+
+def make(factory: BindingFactory) -> Binding:
+    """A binding from its factory. Raises BindingCrashError where it fails or lacks a method."""
+    try:
+        binding = factory()
+    except Exception as error:
+        raise BindingCrashError(f"BINDING expected a binding, the factory raised {error!r}") from error
+    missing = [name for name in METHODS if not inspect.iscoroutinefunction(getattr(binding, name, None))]
+    if missing:
+        raise BindingCrashError(
+            f"BINDING expected async methods {', '.join(METHODS)}, "
+            f"{type(binding).__name__} lacks {', '.join(missing)}. Fix: add them"
+        )
+    return binding

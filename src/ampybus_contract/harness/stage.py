@@ -1,0 +1,156 @@
+"""Where a scenario plays: a binding, a broker and the history of what they do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from ampybus_contract.bindings.protocol import Binding, Endpoint, Settlement, Subscription
+from ampybus_contract.brokers.protocol import Probe
+from ampybus_contract.contract import Contract
+from ampybus_contract.envelope import Envelope, Headers
+from ampybus_contract.errors import BindingCrashError, PublishError
+from ampybus_contract.harness.checkers import is_dead_letter
+from ampybus_contract.harness.history import Event, Operation, Outcome
+from ampybus_contract.harness.workload import Workload
+from ampybus_contract.validation import InvalidEnvelopeError
+
+CALL_SECONDS = 15.0
+QUIET_SECONDS = 0.3
+
+Answer = Callable[[Envelope, int], Settlement]
+
+
+class Stage:
+    """Records every operation of a scenario. Each call to the binding has a deadline."""
+
+    def __init__(
+        self, contract: Contract, binding: Binding, probe: Probe, seed: int, patience: float
+    ) -> None:
+        self.contract = contract
+        self.binding = binding
+        self.probe = probe
+        self.patience = patience
+        self.workload = Workload(contract, seed)
+        self.history: list[Event] = []
+        self._changed = asyncio.Event()
+        self._began = asyncio.get_running_loop().time()
+
+    async def open(self, endpoint: Endpoint) -> None:
+        """Start the binding. Raises BindingCrashError where it fails or takes too long."""
+        await self._call("start", self.binding.start(endpoint))
+
+    async def close(self) -> None:
+        """Read back what the broker holds, then stop the binding."""
+        for envelope in await self.probe.stored():
+            self._record("wire", Operation.STORE, Outcome.OK, envelope)
+        await self._call("stop", self.binding.stop())
+
+    async def publish(self, *envelopes: Envelope, actor: str = "producer") -> None:
+        """Publish one after another; refusals are recorded, not raised."""
+        for envelope in envelopes:
+            self._record(actor, Operation.PUBLISH, Outcome.INVOKE, envelope)
+            error = ""
+            outcome = Outcome.OK
+            try:
+                async with asyncio.timeout(CALL_SECONDS):
+                    await self.binding.publish(envelope)
+            except InvalidEnvelopeError as refusal:
+                outcome, error = Outcome.FAIL, str(refusal)
+            except PublishError as refusal:
+                outcome = Outcome.FAIL if refusal.definite else Outcome.INFO
+                error = str(refusal)
+            except TimeoutError:
+                outcome, error = Outcome.INFO, f"no answer within {CALL_SECONDS} s"
+            except Exception as crash:
+                outcome, error = Outcome.INFO, f"{type(crash).__name__}: {crash}"
+            self._record(actor, Operation.PUBLISH, outcome, envelope, error=error)
+
+    async def inject(self, *envelopes: Envelope) -> None:
+        """Put envelopes on the wire without the binding."""
+        for envelope in envelopes:
+            await self.probe.inject(envelope)
+            self._record("wire", Operation.INJECT, Outcome.OK, envelope)
+
+    async def subscribe(self, pattern: str, group: str = "consumer", answer: Answer | None = None) -> None:
+        """Subscribe a group; ``answer`` settles by envelope and attempt, from 1; default: all applied."""
+        attempts: dict[tuple[str, bytes], int] = {}
+
+        async def handle(envelope: Envelope) -> Settlement:
+            name = (envelope.headers.get("message_id", ""), envelope.payload)
+            attempt = attempts[name] = attempts.get(name, 0) + 1
+            self._record(group, Operation.DELIVER, Outcome.OK, envelope, attempt, pattern)
+            settlement = answer(envelope, attempt) if answer else Settlement.OK
+            if settlement is Settlement.OK:
+                self._record(group, Operation.EFFECT, Outcome.OK, envelope, attempt, pattern)
+            return settlement
+
+        nothing = Envelope("", Headers({}), b"")
+        self._record(group, Operation.SUBSCRIBE, Outcome.OK, nothing, pattern=pattern)
+        await self._call("subscribe", self.binding.subscribe(Subscription(pattern, group), handle))
+
+    async def applied(self, envelopes: Sequence[Envelope], group: str = "consumer") -> bool:
+        """Wait until all took effect in a group, ``patience`` seconds at most after the last event."""
+        wanted = {item.headers.get("message_id", "").lower() for item in envelopes}
+
+        def done() -> bool:
+            effects = {
+                item.id for item in self.history if item.operation is Operation.EFFECT and item.actor == group
+            }
+            return wanted <= effects
+
+        return await self._until(done)
+
+    async def buried(self, count: int) -> bool:
+        """Wait until the DLQ holds at least ``count`` messages."""
+        deadline = asyncio.get_running_loop().time() + self.patience
+        while asyncio.get_running_loop().time() < deadline:
+            letters = [
+                item for item in await self.probe.stored() if is_dead_letter(item.topic, self.contract)
+            ]
+            if len(letters) >= count:
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    async def quiet(self) -> None:
+        """Give what must not happen ``QUIET_SECONDS`` to happen."""
+        await asyncio.sleep(QUIET_SECONDS)
+
+    async def _until(self, done: Callable[[], bool]) -> bool:
+        while not done():
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(self.patience):
+                    await self._changed.wait()
+            except TimeoutError:
+                return False
+        return True
+
+    async def _call(self, name: str, work: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await work
+        except TimeoutError as error:
+            raise BindingCrashError(
+                f"BINDING expected {name}() to return within {CALL_SECONDS} s, it did not. "
+                f"Fix: give {name}() a deadline of its own"
+            ) from error
+        except Exception as error:
+            raise BindingCrashError(
+                f"BINDING expected {name}() to return, it raised {type(error).__name__}: {error}"
+            ) from error
+
+    def _record(
+        self,
+        actor: str,
+        operation: Operation,
+        outcome: Outcome,
+        envelope: Envelope,
+        attempt: int = 1,
+        pattern: str = "",
+        error: str = "",
+    ) -> None:
+        at = int((asyncio.get_running_loop().time() - self._began) * 1e9)
+        self.history.append(Event(at, actor, operation, outcome, envelope, attempt, pattern, error))
+        self._changed.set()

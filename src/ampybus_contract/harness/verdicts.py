@@ -1,0 +1,66 @@
+"""What a check came to, in a form that crosses process borders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ampybus_contract.harness.history import Anomaly, Event
+
+
+class Verdict(StrEnum):
+    """The four ways a check can end; ``deselected`` was not asked for in this run."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NOT_CLAIMED = "not claimed"
+    INCONCLUSIVE = "inconclusive"
+    DESELECTED = "deselected"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The verdict on one check, why, and for a failure what shows it."""
+
+    check: str
+    verdict: Verdict
+    reason: str = ""
+    evidence: tuple[Mapping[str, Any], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "check": self.check,
+            "verdict": str(self.verdict),
+            "reason": self.reason,
+            "evidence": list(self.evidence),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Result:
+        """The inverse of ``to_dict``."""
+        return cls(data["check"], Verdict(data["verdict"]), data["reason"], tuple(data["evidence"]))
+
+
+def evidence(anomalies: Sequence[Anomaly]) -> tuple[Mapping[str, Any], ...]:
+    """Anomalies as plain data: a sentence and the events that show it."""
+    return tuple(
+        {"sentence": anomaly.sentence, "events": [_event(item) for item in anomaly.events]}
+        for anomaly in anomalies
+    )
+
+
+def _event(item: Event) -> dict[str, Any]:
+    return {
+        "at": item.at,
+        "actor": item.actor,
+        "operation": str(item.operation),
+        "outcome": str(item.outcome),
+        "topic": item.topic,
+        "headers": dict(item.envelope.headers),
+        "payload_bytes": len(item.envelope.payload),
+        "attempt": item.attempt,
+        "error": item.error,
+    }

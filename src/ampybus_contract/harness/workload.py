@@ -1,0 +1,91 @@
+"""Envelopes for scenarios, made from the contract's samples; one seed, one sequence."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from ampybus_contract.contract import Contract
+from ampybus_contract.envelope import Envelope, Headers, uuid7
+from ampybus_contract.envelope.formula import fill
+from ampybus_contract.envelope.registry import message_type
+from ampybus_contract.errors import SpecError, SpecProblem
+
+EPOCH_MS = 1_757_100_661_000
+
+
+class Workload:
+    """Makes valid envelopes of any domain that has samples. ``env`` is the first the contract declares."""
+
+    def __init__(self, contract: Contract, seed: int) -> None:
+        self.contract = contract
+        self.random = random.Random(seed)
+        self.made = 0
+
+    @property
+    def domains(self) -> list[str]:
+        """The domains that envelopes can be made of."""
+        return list(self.contract.samples)
+
+    @property
+    def env(self) -> str:
+        """The environment that scenarios use."""
+        return self.contract.topic.environments[0]
+
+    def keyed_domain(self) -> str:
+        """A domain that carries many messages of one key: ordered strictly, and without a dedupe key."""
+        for name in self.domains:
+            rule = self.contract.domains[name]
+            if rule.ordering == "strict" and rule.dedupe_key is None:
+                return name
+        raise SpecError(
+            [
+                SpecProblem(
+                    "samples.yaml", 1, "/domains", "a strictly ordered domain without dedupe_key", "none",
+                    "add samples for one",
+                )
+            ]
+        )  # fmt: skip
+
+    def envelope(self, domain: str, key: int = 0, size: int = 0, **headers: str | None) -> Envelope:
+        """A valid envelope; the same ``key`` number gives the same key, ``size`` adds that many bytes."""
+        self.made += 1
+        rule, sample = self.contract.domains[domain], self.contract.samples[domain]
+        parts = {
+            name: values[key % len(values)].replace("{n}", str(self.made))
+            for name, values in sample.components.items()
+        }
+        payload = self._payload(domain, parts, size)
+        base = {name: item.example for name, item in self.contract.headers.items() if item.required}
+        base["message_id"] = str(uuid7(EPOCH_MS + self.made, self.random.getrandbits(74)))
+        base["schema_fqdn"] = sample.payload
+        if rule.key:
+            base["partition_key"] = fill(rule.key, parts)
+        if rule.dedupe_key:
+            base["dedupe_key"] = fill(rule.dedupe_key, parts)
+        topic = self.contract.topic
+        version = sample.payload.split(".")[-2]
+        text = f"{topic.prefix}.{self.env}.{domain}.{version}.{fill(sample.subtopic, parts)}"
+        return Envelope(text, Headers(base).with_(**headers), payload)
+
+    def _payload(self, domain: str, parts: dict[str, str], size: int) -> bytes:
+        rule, sample = self.contract.domains[domain], self.contract.samples[domain]
+        kind = message_type(sample.payload)
+        if kind is None:
+            fix = "name a type of ampy-proto"
+            path = f"/domains/{domain}/payload"
+            raise SpecError([SpecProblem("samples.yaml", 1, path, "a payload type", sample.payload, fix)])
+        message = kind()
+        for name, text in parts.items():
+            _set(message, rule.components[name], text)
+        _set(message, sample.counter, self.made)
+        if size:
+            _set(message, sample.filler, "x" * size)
+        return message.SerializeToString(deterministic=True)
+
+
+def _set(message: Any, path: str, value: object) -> None:
+    *parents, field = path.split(".")
+    for name in parents:
+        message = getattr(message, name)
+    setattr(message, field, value)

@@ -1,0 +1,56 @@
+"""The pytest plugin: ``pytest --ampybus-conformance`` judges a binding.
+
+This module is imported in every pytest run where the package is installed, so it imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from ampybus_contract.harness.checkers import Checker
+    from ampybus_contract.harness.judge import Scenario
+
+
+class ConformanceCheck(Protocol):
+    """What the fixture ``ampybus`` gives: play a scenario, and let checkers judge its history."""
+
+    def __call__(self, scenario: Scenario, *checkers: Checker) -> None:
+        """Fails, skips (not claimed, inconclusive) or passes the test."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    group = parser.getgroup("ampybus", "ampy-bus conformance")
+    group.addoption(
+        "--ampybus-conformance", action="store_true", help="judge a binding by the ampy-bus contract"
+    )
+    group.addoption(
+        "--ampybus-binding",
+        metavar="SPEC",
+        default="memory",
+        help="memory, nats, or package.module:factory (default: memory)",
+    )
+    group.addoption(
+        "--ampybus-broker",
+        metavar="SPEC",
+        default=None,
+        help="memory, embedded (a real nats-server, no Docker), or nats://… (default: by the binding)",
+    )
+    group.addoption(
+        "--ampybus-seed", type=int, default=1, metavar="N", help="seed of the workload (default: 1)"
+    )
+    group.addoption("--ampybus-spec", metavar="DIR", default=None, help="judge by another spec directory")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark, and in a conformance run what does the work."""
+    config.addinivalue_line("markers", "ampybus(check): a conformance check of the ampy-bus contract")
+    if config.getoption("ampybus_conformance"):
+        from ampybus_contract.pytest_plugin import fixtures  # noqa: PLC0415  heavy
+        from ampybus_contract.pytest_plugin.run import ConformanceRun  # noqa: PLC0415  heavy
+
+        config.pluginmanager.register(ConformanceRun(config), "ampybus-run")
+        config.pluginmanager.register(fixtures, "ampybus-fixtures")

@@ -1,0 +1,53 @@
+"""The fixtures that the suites ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ampybus_contract.errors import AmpyBusError
+from ampybus_contract.exit_codes import USAGE
+from ampybus_contract.harness.checkers import Checker
+from ampybus_contract.harness.judge import Judge, Scenario
+from ampybus_contract.harness.verdicts import Verdict
+from ampybus_contract.pytest_plugin import ConformanceCheck
+from ampybus_contract.pytest_plugin.run import PROPERTY, ConformanceRun
+from ampybus_contract.pytest_plugin.targets import broker
+from ampybus_contract.report.terminal import Heading
+
+
+@pytest.fixture(scope="session")
+def ampybus_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
+    """The judge of this run, with its broker; ends the run where the broker cannot be had."""
+    run = request.config.pluginmanager.get_plugin("ampybus-run")
+    assert isinstance(run, ConformanceRun)
+    context = broker(run.broker, run.binding, run.contract)
+    try:
+        opened = context.__enter__()
+    except AmpyBusError as error:
+        pytest.exit(str(error), returncode=USAGE)
+    try:
+        run.heading = Heading(run.binding, run.broker, opened.name, dict(opened.settings), run.seed)
+        yield Judge(run.contract, opened, run.factory, run.seed)
+    finally:
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture
+def ampybus(ampybus_judge: Judge, request: pytest.FixtureRequest) -> ConformanceCheck:
+    """Judge the check that the test is marked with."""
+    mark = request.node.get_closest_marker("ampybus")
+    if mark is None:
+        raise pytest.UsageError("a test that asks for 'ampybus' needs @pytest.mark.ampybus(check)")
+    check: str = mark.args[0]
+
+    def judge(scenario: Scenario, *checkers: Checker) -> None:
+        result = ampybus_judge.judge(check, scenario, checkers)
+        request.node.user_properties.append((PROPERTY, result.to_dict()))
+        if result.verdict is Verdict.FAIL:
+            pytest.fail(f"{check}: {result.reason}", pytrace=False)
+        if result.verdict is not Verdict.PASS:
+            pytest.skip(f"{result.verdict}: {result.reason}")
+
+    return judge

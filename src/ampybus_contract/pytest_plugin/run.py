@@ -1,0 +1,90 @@
+"""One conformance run inside a pytest session."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import pytest
+
+from ampybus_contract.contract import data_directory, default_contract, load_contract
+from ampybus_contract.errors import AmpyBusError
+from ampybus_contract.exit_codes import FINDINGS, INCONCLUSIVE, INTERNAL, USAGE
+from ampybus_contract.harness.verdicts import Result, Verdict
+from ampybus_contract.pytest_plugin.targets import binding_factory
+from ampybus_contract.report.terminal import Heading, render
+
+PROPERTY = "ampybus"
+
+
+class ConformanceRun:
+    """Collects the suites, gives them their judge, and reports."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.binding: str = config.getoption("ampybus_binding")
+        self.broker: str | None = config.getoption("ampybus_broker")
+        self.seed: int = config.getoption("ampybus_seed")
+        directory = config.getoption("ampybus_spec")
+        try:
+            self.contract = load_contract(Path(directory)) if directory else default_contract()
+            self.factory = binding_factory(self.binding, self.contract)
+        except AmpyBusError as error:
+            pytest.exit(str(error), returncode=USAGE)
+        self.results: dict[str, Result] = {}
+        self.broken: list[str] = []
+        self.heading: Heading | None = None
+        suites = [str(path) for path in sorted(data_directory("conformance").glob("test_*.py"))]
+        given = config.args_source is pytest.Config.ArgsSource.ARGS
+        config.args[:] = [*config.args, *suites] if given else suites
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Let ``-k ENV-01`` select by check."""
+        for item in items:
+            mark = item.get_closest_marker("ampybus")
+            if mark is not None:
+                item.extra_keyword_matches.add(mark.args[0])
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Note what was not asked for."""
+        for item in items:
+            mark = item.get_closest_marker("ampybus")
+            if mark is not None:
+                self.results[mark.args[0]] = Result(mark.args[0], Verdict.DESELECTED)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take each verdict from the test's report, so that it also comes from another process."""
+        found = [
+            Result.from_dict(value)
+            for name, value in report.user_properties
+            if name == PROPERTY and isinstance(value, dict)
+        ]
+        for result in found:
+            self.results[result.check] = result
+        if report.failed and not found:
+            self.broken.append(report.nodeid)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """Complete the table and set the documented exit code."""
+        for check in self.contract.checks:
+            self.results.setdefault(check, Result(check, Verdict.INCONCLUSIVE, "the check did not run"))
+        verdicts = {result.verdict for result in self.results.values()}
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            if self.broken:
+                session.exitstatus = INTERNAL
+            elif Verdict.FAIL in verdicts or session.exitstatus == pytest.ExitCode.TESTS_FAILED:
+                session.exitstatus = FINDINGS
+            elif Verdict.INCONCLUSIVE in verdicts:
+                session.exitstatus = INCONCLUSIVE
+        elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = USAGE
+        return (yield)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the report."""
+        if self.heading is None:
+            return
+        for line in render(self.contract, self.heading, list(self.results.values())):
+            terminalreporter.write_line(line)

@@ -1,0 +1,101 @@
+"""Each mutant is killed by its own check, and the unbroken binding passes all."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ampybus_contract.bindings.memory import MemoryTransport
+from ampybus_contract.bindings.nats import NatsTransport
+from ampybus_contract.bindings.reference import ReferenceBinding
+from ampybus_contract.bindings.transport import Transport
+from ampybus_contract.brokers.memory import MemorySource
+from ampybus_contract.brokers.nats_server import nats_server
+from ampybus_contract.brokers.nats_stream import NatsSource
+from ampybus_contract.brokers.protocol import Broker
+from ampybus_contract.contract import data_directory, default_contract
+from ampybus_contract.harness.checkers import Checker
+from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge, Scenario
+from ampybus_contract.harness.mutants import Mutant, mutants
+from ampybus_contract.harness.verdicts import Verdict
+
+Suite = tuple[Scenario, tuple[Checker, ...]]
+
+
+def suites() -> dict[str, Suite]:
+    """The scenario and the checkers of every check, read from the conformance suites themselves."""
+    found: dict[str, Suite] = {}
+    for path in sorted(data_directory("conformance").glob("test_*.py")):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for name, function in vars(module).items():
+            if name.startswith("test_"):
+                (mark,) = function.pytestmark
+                check = mark.args[0]
+
+                def note(scenario: Scenario, *checkers: Checker, check: str = check) -> None:
+                    found[check] = (scenario, checkers)
+
+                function(note)
+    return found
+
+
+SUITES = suites()
+MUTANTS = mutants()
+
+
+@pytest.fixture(scope="module")
+def nats() -> Iterator[NatsSource]:
+    with nats_server() as server:
+        yield NatsSource(server.url, default_contract().topic.prefix, "nats")
+
+
+def verdict(
+    check: str, broker: Broker, factory: Callable[[], ReferenceBinding], patience: float = PATIENCE_SECONDS
+) -> Verdict:
+    scenario, checkers = SUITES[check]
+    return (
+        Judge(default_contract(), broker, factory, 1, patience=patience)
+        .judge(check, scenario, checkers)
+        .verdict
+    )
+
+
+def broken(mutant: Mutant, transport: type[Transport]) -> Callable[[], ReferenceBinding]:
+    return lambda: mutant.build(transport(), default_contract())
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: re.sub(r"\W+", "-", mutant.name))
+def test_a_mutant_fails_its_check_on_the_simulator(mutant: Mutant) -> None:
+    assert verdict(mutant.check, MemorySource(), broken(mutant, MemoryTransport)) is Verdict.FAIL
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: re.sub(r"\W+", "-", mutant.name))
+def test_a_mutant_fails_its_check_on_a_real_server(mutant: Mutant, nats: NatsSource) -> None:
+    assert verdict(mutant.check, nats, broken(mutant, NatsTransport), patience=1.0) is Verdict.FAIL
+
+
+@pytest.mark.parametrize("check", SUITES)
+def test_the_unbroken_binding_passes(check: str, nats: NatsSource) -> None:
+    contract = default_contract()
+    on_memory = verdict(check, MemorySource(), lambda: ReferenceBinding(MemoryTransport(), contract))
+    on_nats = verdict(check, nats, lambda: ReferenceBinding(NatsTransport(), contract))
+    assert (on_memory, on_nats) == (Verdict.PASS, Verdict.PASS)
+
+
+def test_every_check_has_a_suite_and_a_mutant() -> None:
+    checks = set(default_contract().checks)
+    assert set(SUITES) == checks
+    assert {mutant.check for mutant in MUTANTS} == checks
+
+
+def test_the_suites_are_short() -> None:
+    for path in Path(data_directory("conformance")).glob("*.py"):
+        assert len(path.read_text().splitlines()) < 100
