@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -19,6 +20,8 @@ from ampybus_contract.errors import BrokerError, PublishError
 
 BATCH = 64
 FETCH_SECONDS = 1.0
+CONNECT_SECONDS = 5.0
+RECONNECTS = 60
 PUBLISH_SECONDS = 5.0
 ACK_WAIT_SECONDS = 30.0
 
@@ -39,8 +42,9 @@ class NatsTransport:
     async def open(self, endpoint: Endpoint) -> None:
         """Connect. Raises BrokerError where no server answers."""
         try:
-            self.client = await nats.connect(endpoint.url, connect_timeout=5, max_reconnect_attempts=60)
-        except (OSError, nats.errors.Error) as error:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                self.client = await nats.connect(endpoint.url, max_reconnect_attempts=RECONNECTS)
+        except (OSError, nats.errors.Error, TimeoutError) as error:
             raise BrokerError(
                 f"BROKER expected a NATS server, got {type(error).__name__}. Fix: start nats-server -js"
             ) from error

@@ -28,8 +28,8 @@ class NatsServer:
 
 
 @contextlib.contextmanager
-def nats_server() -> Iterator[NatsServer]:
-    """Start a server on a free loopback port and end it, with its files, when the block ends.
+def nats_server(port: int = -1, jetstream: bool = True) -> Iterator[NatsServer]:
+    """Start a server on a loopback port, -1 for a free one, and end it, with its files, with the block.
 
     Acknowledged messages are synced to disk at once, so that a kill loses none. Raises BrokerError where
     the server is not installed, ends early, or is not ready within ``READY_SECONDS``.
@@ -38,10 +38,8 @@ def nats_server() -> Iterator[NatsServer]:
     with tempfile.TemporaryDirectory(prefix="ampybus-nats-") as name:
         directory = Path(name)
         config = directory / "server.conf"
-        config.write_text(
-            "listen: 127.0.0.1:-1\n"
-            f'jetstream {{ store_dir: "{directory / "store"}", sync_interval: always }}\n'
-        )
+        store = f'jetstream {{ store_dir: "{directory / "store"}", sync_interval: always }}\n'
+        config.write_text(f"listen: 127.0.0.1:{port}\n{store if jetstream else ''}")
         log_path = directory / "server.log"
         with log_path.open("wb") as log:
             process = subprocess.Popen(
@@ -74,7 +72,7 @@ def _ready(process: subprocess.Popen[bytes], directory: Path, log_path: Path) ->
         if process.poll() is not None:
             raise BrokerError(
                 f"BROKER expected a running nats-server, it ended with code {process.returncode}: "
-                f"{log_path.read_text()[-400:]!r}. Fix: see its words above"
+                f"{log_path.read_text()[-200:].strip()!r}. Fix: see the server's words"
             )
         for ports in directory.glob("*.ports"):
             text = ports.read_text()

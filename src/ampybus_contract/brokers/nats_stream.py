@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import nats
@@ -33,10 +33,15 @@ class NatsProbe:
 
     async def inject(self, envelope: Envelope) -> None:
         """Publish without ``Nats-Msg-Id``, so that the server takes duplicates for what they are."""
-        await self.jetstream.publish(envelope.topic, envelope.payload, headers=dict(envelope.headers))
+        with _broker_errors():
+            await self.jetstream.publish(envelope.topic, envelope.payload, headers=dict(envelope.headers))
 
     async def stored(self) -> list[Envelope]:
         """Everything in the stream."""
+        with _broker_errors():
+            return await self._stored()
+
+    async def _stored(self) -> list[Envelope]:
         last = (await self.jetstream.stream_info(self.stream)).state.last_seq
         found: list[Envelope] = []
         if last:
@@ -75,7 +80,7 @@ class NatsSource:
     async def _verify(self) -> Mapping[str, str]:
         async with self._client() as client:
             try:
-                info = await client.jetstream(timeout=CONNECT_SECONDS).account_info()
+                await client.jetstream(timeout=CONNECT_SECONDS).account_info()
             except (nats.errors.Error, TimeoutError) as error:
                 raise BrokerError(
                     f"BROKER expected JetStream at {without_credentials(self.url)}, the server has none "
@@ -83,9 +88,8 @@ class NatsSource:
                 ) from error
             return {
                 "url": without_credentials(self.url),
-                "version": str(client.connected_server_version),
+                "version": str(client.connected_server_version).strip("<>"),
                 "max payload": f"{client.max_payload} bytes",
-                "streams": str(info.streams),
             }
 
     @asynccontextmanager
@@ -104,7 +108,8 @@ class NatsSource:
             try:
                 yield Endpoint(self.url, name), NatsProbe(jetstream, name)
             finally:
-                await jetstream.delete_stream(name)
+                with _broker_errors():
+                    await jetstream.delete_stream(name)
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[Client]:
@@ -112,9 +117,10 @@ class NatsSource:
             """The cause is in the exception that connect raises."""
 
         try:
-            client = await nats.connect(
-                self.url, connect_timeout=CONNECT_SECONDS, allow_reconnect=False, error_cb=quiet
-            )
+            async with asyncio.timeout(CONNECT_SECONDS):
+                client = await nats.connect(
+                    self.url, allow_reconnect=False, max_reconnect_attempts=1, error_cb=quiet
+                )
         except (OSError, nats.errors.Error, TimeoutError) as error:
             raise BrokerError(
                 f"BROKER expected a NATS server at {without_credentials(self.url)}, got "
@@ -124,3 +130,14 @@ class NatsSource:
             yield client
         finally:
             await client.close()
+
+
+@contextmanager
+def _broker_errors() -> Iterator[None]:
+    try:
+        yield
+    except (nats.errors.Error, TimeoutError) as error:
+        raise BrokerError(
+            f"BROKER expected the server to answer, got {type(error).__name__}: {error}. "
+            "Fix: see that it runs"
+        ) from error

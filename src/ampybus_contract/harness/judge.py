@@ -18,7 +18,7 @@ from ampybus_contract.harness.verdicts import Result, Verdict, evidence
 Scenario = Callable[[Stage], Awaitable[None]]
 BindingFactory = Callable[[], Binding]
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 5.0
 METHODS = ("start", "publish", "subscribe", "stop")
 
 

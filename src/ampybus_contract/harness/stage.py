@@ -16,6 +16,7 @@ from ampybus_contract.harness.workload import Workload
 from ampybus_contract.validation import InvalidEnvelopeError
 
 CALL_SECONDS = 15.0
+UNANSWERED = 2
 QUIET_SECONDS = 0.3
 
 Answer = Callable[[Envelope, int], Settlement]
@@ -33,6 +34,7 @@ class Stage:
         self.patience = patience
         self.workload = Workload(contract, seed)
         self.history: list[Event] = []
+        self.unanswered = 0
         self._changed = asyncio.Event()
         self._began = asyncio.get_running_loop().time()
 
@@ -47,7 +49,10 @@ class Stage:
         await self._call("stop", self.binding.stop())
 
     async def publish(self, *envelopes: Envelope, actor: str = "producer") -> None:
-        """Publish one after another; refusals are recorded, not raised."""
+        """Publish one after another; refusals are recorded, not raised.
+
+        Raises BindingCrashError once ``UNANSWERED`` calls did not return.
+        """
         for envelope in envelopes:
             self._record(actor, Operation.PUBLISH, Outcome.INVOKE, envelope)
             error = ""
@@ -62,9 +67,16 @@ class Stage:
                 error = str(refusal)
             except TimeoutError:
                 outcome, error = Outcome.INFO, f"no answer within {CALL_SECONDS} s"
+                self.unanswered += 1
             except Exception as crash:
                 outcome, error = Outcome.INFO, f"{type(crash).__name__}: {crash}"
             self._record(actor, Operation.PUBLISH, outcome, envelope, error=error)
+            if self.unanswered >= UNANSWERED:
+                raise BindingCrashError(
+                    f"BINDING expected publish() to return within {CALL_SECONDS} s, "
+                    f"it did not, {UNANSWERED} times. "
+                    "Fix: give publish() a deadline of its own and raise PublishError(definite=False)"
+                )
 
     async def inject(self, *envelopes: Envelope) -> None:
         """Put envelopes on the wire without the binding."""

@@ -1,0 +1,196 @@
+"""``pytest --ampybus-conformance`` as a user meets it, in a project of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ampybus_contract.brokers.nats_server import nats_server
+
+ROOT = Path(__file__).resolve().parents[1]
+GOOD = """
+from ampybus_contract.bindings.nats import NatsTransport
+from ampybus_contract.bindings.reference import ReferenceBinding
+
+def factory():
+    return ReferenceBinding(NatsTransport())
+
+class Silent(ReferenceBinding):
+    capabilities = frozenset()
+    async def publish(self, envelope):
+        pass
+
+def silent():
+    return Silent(NatsTransport())
+
+def raising():
+    raise RuntimeError("no config")
+
+class Half:
+    async def start(self, endpoint): ...
+    def publish(self, envelope): ...
+
+class Hanging(ReferenceBinding):
+    async def publish(self, envelope):
+        import asyncio
+        print("PUBLISHING", flush=True)
+        await asyncio.sleep(3600)
+
+def hanging():
+    return Hanging(NatsTransport())
+
+number = 3
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A user's project with a configuration and a conftest of its own."""
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\naddopts = --strict-markers\npython_files = check_*.py\nfilterwarnings = error\n"
+    )
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\n\n@pytest.fixture(autouse=True)\ndef own():\n    yield\n"
+    )
+    (tmp_path / "check_own.py").write_text("def test_own():\n    assert True\n")
+    (tmp_path / "bus.py").write_text(GOOD)
+    return tmp_path
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", *words]
+
+
+def run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command("--ampybus-conformance", *words),
+        cwd=project, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_a_first_run_just_works(project: Path) -> None:
+    done = run(project)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"(\d+) \+ 0 \+ 0 \+ 0 = \1 of \1 checks in the spec", done.stdout)
+    assert "check_own" not in done.stdout
+
+
+def test_without_the_option_nothing_changes(project: Path) -> None:
+    done = subprocess.run(command(), cwd=project, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0
+    assert "1 passed" in done.stdout
+    assert "ampy-bus contract" not in done.stdout
+
+
+def test_own_tests_run_beside_the_suites_when_named(project: Path) -> None:
+    done = run(project, "check_own.py")
+    assert done.returncode == 0
+    assert "check_own.py" in done.stdout
+
+
+def test_one_check_is_selected_by_its_id(project: Path) -> None:
+    done = run(project, "-k", "ENV-05")
+    assert done.returncode == 0
+    assert "1 passed, " in done.stdout
+    assert "THE COUNTS" not in done.stdout
+
+
+def test_a_binding_of_a_users_own_is_judged_on_a_real_server(project: Path) -> None:
+    done = run(project, "--ampybus-binding", "bus:factory")
+    assert done.returncode == 0, done.stdout
+    assert "version nats server v" in done.stdout
+
+
+def test_a_binding_that_says_yes_and_does_nothing_fails(project: Path) -> None:
+    done = run(project, "--ampybus-binding", "bus:silent", "-k", "ORD-01 or DLQ-03")
+    assert done.returncode == 1
+    assert "FAIL ORD-01" in done.stdout
+    assert re.search(r"Retry and DLQ +0 +0 +1", done.stdout)
+    assert "run just this again: pytest --ampybus-conformance --ampybus-binding bus:silent" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--ampybus-binding", "kafka9"], 2, "expected memory, nats or package.module:factory"),
+        (["--ampybus-binding", "no_such:factory"], 2, "expected to import 'no_such'"),
+        (["--ampybus-binding", "bus:nothing"], 2, "expected 'nothing' in bus"),
+        (["--ampybus-binding", "bus:number"], 2, "expected something callable"),
+        (["--ampybus-binding", "nats", "--ampybus-broker", "memory"], 2, "binding and broker that fit"),
+        (
+            ["--ampybus-binding", "nats", "--ampybus-broker", "rabbit"],
+            2,
+            "expected memory, embedded or nats://",
+        ),
+        (
+            ["--ampybus-binding", "nats", "--ampybus-broker", "nats://u:pw@127.0.0.1:1"],
+            2,
+            "at nats://127.0.0.1:1",
+        ),
+        (["--ampybus-spec", "no-such-directory"], 2, "expected a readable file"),
+        (
+            ["--ampybus-binding", "bus:raising", "-k", "ENV-01"],
+            1,
+            "the factory raised RuntimeError('no config')",
+        ),
+        (["--ampybus-binding", "bus:Half", "-k", "ENV-01"], 1, "Half lacks publish, subscribe, stop"),
+        (["-k", "NO-99"], 2, "deselected"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_what_to_do(
+    project: Path, words: list[str], code: int, says: str
+) -> None:
+    done = run(project, *words)
+    assert says in done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "pw@" not in done.stdout + done.stderr
+
+
+def test_a_server_without_jetstream_is_named(project: Path) -> None:
+    with nats_server(jetstream=False) as server:
+        done = run(project, "--ampybus-binding", "nats", "--ampybus-broker", server.url)
+    assert done.returncode == 2
+    assert "Fix: start nats-server with -js" in done.stdout + done.stderr
+
+
+def test_a_given_server_is_used_and_left_clean(project: Path) -> None:
+    with nats_server() as server:
+        words = ["--ampybus-binding", "nats", "--ampybus-broker", server.url, "-k", "ENV-01 or DLQ-04"]
+        assert run(project, *words).returncode == 0
+        assert run(project, *words).returncode == 0
+
+
+def test_an_interrupt_leaves_no_process_and_no_files(project: Path, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    words = command("-s", "--ampybus-conformance", "--ampybus-binding", "bus:hanging", "-k", "ENV-01")
+    process = subprocess.Popen(
+        words, cwd=project, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(scratch)}
+    )
+    assert process.stdout is not None
+    deadline = time.monotonic() + 60
+    for line in process.stdout:
+        if "PUBLISHING" in line or time.monotonic() > deadline:
+            break
+    servers = children(process.pid)
+    assert servers
+    process.send_signal(signal.SIGINT)
+    out, _err = process.communicate(timeout=60)
+    assert process.returncode == 2, out
+    assert list(scratch.glob("ampybus-*")) == []
+    for pid in servers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started."""
+    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
