@@ -11,4 +11,4 @@ from ampybus_contract.pytest_plugin import ConformanceCheck
 @pytest.mark.ampybus("KEY-01")
 def test_the_key_follows_its_formula(ampybus: ConformanceCheck) -> None:
     refused = checkers.violation_accepted(lambda contract: contract.key_requirements.values())
-    ampybus(scenarios.wrong_keys, checkers.key_wrong, refused)
+    ampybus(scenarios.wrong_keys, checkers.key_wrong, refused, checkers.refused_valid)

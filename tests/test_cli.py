@@ -13,6 +13,7 @@ import pytest
 
 from ampybus_contract.cli import fixture_files
 from ampybus_contract.cli.main import main
+from ampybus_contract.contract import default_contract
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -97,7 +98,7 @@ def test_an_installed_wheel_judges_outside_the_checkout(tmp_path: Path) -> None:
     venv.create(tmp_path / "clean", with_pip=True)
     python = tmp_path / "clean/bin/python"
     subprocess.run(
-        [python, "-m", "pip", "install", "-q", "-c", str(ROOT / ".constraints.txt"), str(wheel)],
+        [python, "-m", "pip", "install", "-q", "-c", str(ROOT / ".constraints.txt"), f"{wheel}[conformance]"],
         check=True, capture_output=True,
     )  # fmt: skip
     code = "from ampybus_contract.contract import data_directory as d; print(d('golden'))"
@@ -109,3 +110,12 @@ def test_an_installed_wheel_judges_outside_the_checkout(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "3 valid, 0 invalid, 0 unreadable" in done.stdout
+    for words in ([], ["--ampybus-binding", "nats"]):
+        judged = subprocess.run(
+            [tmp_path / "clean/bin/pytest", "--ampybus-conformance", *words],
+            check=False, capture_output=True, text=True, cwd=tmp_path,
+        )  # fmt: skip
+        assert judged.returncode == 0, judged.stdout
+        assert (
+            f"= {len(default_contract().checks)} of {len(default_contract().checks)} checks" in judged.stdout
+        )

@@ -11,6 +11,7 @@ import pytest
 
 from ampybus_contract.bindings.memory import MemoryTransport
 from ampybus_contract.bindings.nats import NatsTransport
+from ampybus_contract.bindings.protocol import Handler, Settlement, Subscription
 from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.bindings.transport import Transport
 from ampybus_contract.brokers.memory import MemorySource
@@ -18,6 +19,8 @@ from ampybus_contract.brokers.nats_server import nats_server
 from ampybus_contract.brokers.nats_stream import NatsSource
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import data_directory, default_contract
+from ampybus_contract.envelope import Envelope
+from ampybus_contract.errors import PublishError
 from ampybus_contract.harness.checkers import Checker
 from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge, Scenario
 from ampybus_contract.harness.mutants import Mutant, mutants
@@ -99,3 +102,30 @@ def test_every_check_has_a_suite_and_a_mutant() -> None:
 def test_the_suites_are_short() -> None:
     for path in Path(data_directory("conformance")).glob("*.py"):
         assert len(path.read_text().splitlines()) < 100
+
+
+def test_a_binding_that_refuses_part_of_what_is_valid_is_not_passed() -> None:
+    refused = next(iter(default_contract().samples))
+
+    class Picky(ReferenceBinding):
+        async def publish(self, envelope: Envelope) -> None:
+            if f".{refused}." in envelope.topic:
+                raise PublishError("not today", definite=True)
+            await super().publish(envelope)
+
+    for check in SUITES:
+        assert verdict(check, MemorySource(), lambda: Picky(MemoryTransport())) is not Verdict.PASS
+
+
+def test_a_binding_that_loses_some_messages_passes_no_check_that_reads_them() -> None:
+    class Forgets(ReferenceBinding):
+        async def subscribe(self, subscription: Subscription, handler: Handler) -> None:
+            async def sometimes(envelope: Envelope) -> Settlement:
+                lost = int(envelope.headers["message_id"][-1], 16) % 2
+                return Settlement.OK if lost else await handler(envelope)
+
+            await super().subscribe(subscription, sometimes)
+
+    without_subscription = {"TOP-01", "TOP-03", "KEY-01"}
+    for check in set(SUITES) - without_subscription:
+        assert verdict(check, MemorySource(), lambda: Forgets(MemoryTransport())) is not Verdict.PASS, check

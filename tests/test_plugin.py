@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from ampybus_contract.brokers.nats_server import nats_server
+from ampybus_contract.contract import load_contract
+from ampybus_contract.harness.workload import Workload
 
 ROOT = Path(__file__).resolve().parents[1]
 GOOD = """
@@ -194,3 +196,31 @@ def test_an_interrupt_leaves_no_process_and_no_files(project: Path, tmp_path: Pa
 def children(pid: int) -> list[int]:
     """The processes that a process started."""
     return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_the_suites_follow_the_yaml(project: Path, spec_copy: Path) -> None:
+    bars = (spec_copy / "domains/bars.yaml").read_text()
+    (spec_copy / "domains/bars.yaml").write_text(bars.replace("'{mic}.{symbol}'", "'{symbol}@{mic}'"))
+    headers = (spec_copy / "headers.yaml").read_text()
+    changed = re.sub(r"(run_id: .*pattern: )'[^']*'(, example: )\w+", r"\1'run-[0-9]+'\2run-7", headers)
+    assert changed != headers
+    (spec_copy / "headers.yaml").write_text(changed)
+    (spec_copy / "domains/candles.yaml").write_text(bars.replace("domain: bars", "domain: candles"))
+    samples = (spec_copy / "samples.yaml").read_text()
+    own = samples[samples.index("  bars:") : samples.index("  orders:")].replace("  bars:", "  candles:")
+    (spec_copy / "samples.yaml").write_text(samples + own)
+    (project / "bus.py").write_text(
+        "from pathlib import Path\n"
+        "from ampybus_contract.bindings.nats import NatsTransport\n"
+        "from ampybus_contract.bindings.reference import ReferenceBinding\n"
+        "from ampybus_contract.contract import load_contract\n"
+        f"CHANGED = load_contract(Path({str(spec_copy)!r}))\n"
+        "def new():\n    return ReferenceBinding(NatsTransport(), CHANGED)\n"
+        "def old():\n    return ReferenceBinding(NatsTransport())\n"
+    )
+    words = ["--ampybus-spec", str(spec_copy), "-k", "ENV-01 or KEY-01", "--ampybus-binding"]
+    assert run(project, *words, "bus:new").returncode == 0
+    outdated = run(project, *words, "bus:old")
+    assert outdated.returncode == 1
+    assert "AA@XNAS" in outdated.stdout
+    assert Workload(load_contract(spec_copy), 1).envelope("candles").topic.split(".")[2] == "candles"

@@ -206,6 +206,15 @@ def refused_valid(history: History, contract: Contract) -> list[Anomaly]:
     ]
 
 
+def unanswered(history: History, contract: Contract) -> list[Anomaly]:
+    """A publish of a valid envelope whose outcome stays open although nothing was disturbed."""
+    return [
+        Anomaly(f"A publish of a valid envelope had no definite outcome: {item.error}", (item,))
+        for item in history
+        if item.operation is Operation.PUBLISH and item.outcome is Outcome.INFO and not _musts(item, contract)
+    ]
+
+
 def key_wrong(history: History, contract: Contract) -> list[Anomaly]:
     """A stored message whose key is not the formula of its domain over its payload."""
     wrong = set(contract.key_requirements.values())

@@ -10,7 +10,7 @@ from ampybus_contract.bindings.protocol import Binding
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import Contract
 from ampybus_contract.errors import BindingCrashError, BrokerError
-from ampybus_contract.harness.checkers import Checker, nothing_shown
+from ampybus_contract.harness.checkers import Checker, lost_write, nothing_shown, refused_valid, unanswered
 from ampybus_contract.harness.history import Anomaly, Event
 from ampybus_contract.harness.stage import Stage
 from ampybus_contract.harness.verdicts import Result, Verdict, evidence
@@ -19,6 +19,7 @@ Scenario = Callable[[Stage], Awaitable[None]]
 BindingFactory = Callable[[], Binding]
 
 PATIENCE_SECONDS = 5.0
+COMPLETE = (refused_valid, unanswered, lost_write)
 METHODS = ("start", "publish", "subscribe", "stop")
 
 
@@ -52,6 +53,10 @@ class Judge:
             found += checker(history, self.contract)
         if found:
             return Result(check, Verdict.FAIL, found[0].sentence, evidence(found))
+        gaps = [anomaly for checker in COMPLETE for anomaly in checker(history, self.contract)]
+        if gaps:
+            reason = f"the run does not show enough for a verdict: {gaps[0].sentence}"
+            return Result(check, Verdict.INCONCLUSIVE, reason, evidence(gaps))
         return Result(check, Verdict.PASS)
 
     async def _play(self, binding: Binding, scenario: Scenario) -> list[Event]:

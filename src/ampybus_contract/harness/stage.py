@@ -102,8 +102,16 @@ class Stage:
         await self._call("subscribe", self.binding.subscribe(Subscription(pattern, group), handle))
 
     async def applied(self, envelopes: Sequence[Envelope], group: str = "consumer") -> bool:
-        """Wait until all took effect in a group, ``patience`` seconds at most after the last event."""
+        """Wait until all that were not refused took effect in a group.
+
+        Gives up, with False, when nothing happens for ``patience`` seconds.
+        """
         wanted = {item.headers.get("message_id", "").lower() for item in envelopes}
+        wanted -= {
+            item.id
+            for item in self.history
+            if item.operation is Operation.PUBLISH and item.outcome is Outcome.FAIL
+        }
 
         def done() -> bool:
             effects = {
