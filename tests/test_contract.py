@@ -34,7 +34,7 @@ def test_a_new_header_pattern_is_followed(spec_copy: Path, bars: Envelope) -> No
 def test_another_key_formula_is_followed(spec_copy: Path, bars: Envelope) -> None:
     edit(spec_copy / "domains/bars.yaml", "'{mic}.{symbol}'", "'{symbol}.{mic}'")
     contract = load_contract(spec_copy)
-    assert {item.requirement for item in validate(bars, contract)} == {"KEY-01"}
+    assert {item.requirement for item in validate(bars, contract)} == {"PKY-01"}
     assert validate(replace(bars, headers=bars.headers.with_(partition_key="AAPL.XNAS")), contract) == []
 
 

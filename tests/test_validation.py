@@ -58,8 +58,8 @@ def test_a_dlq_envelope_carries_reason_origin_and_hash(bars: Envelope) -> None:
     )
     dead = Envelope("ampy.prod.dlq.v1.bars", headers, bars.payload)
     assert validate(dead) == []
-    assert ids(replace(dead, payload=b"other")) == {"DLQ-03"}
-    assert ids(replace(dead, headers=headers.with_(dlq_reason=None))) == {"DLQ-03"}
+    assert ids(replace(dead, payload=b"other")) == {"DLT-01"}
+    assert ids(replace(dead, headers=headers.with_(dlq_reason=None))) == {"DLT-01"}
 
 
 def test_underscores_for_dots_get_the_topic_that_was_meant() -> None:
@@ -70,7 +70,7 @@ def test_underscores_for_dots_get_the_topic_that_was_meant() -> None:
 
 def test_all_findings_are_given_at_once(bars: Envelope) -> None:
     headers = bars.headers.with_(run_id=None, produced_at="2025-09-05T19:31:01+00:00", partition_key="A.X")
-    assert ids(replace(bars, headers=headers)) == {"HDR-01", "HDR-07", "KEY-01"}
+    assert ids(replace(bars, headers=headers)) == {"HDR-01", "HDR-07", "PKY-01"}
 
 
 def test_check_raises_for_a_must_and_not_for_a_should(bars: Envelope) -> None:

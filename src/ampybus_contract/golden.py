@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ampybus_contract.contract import Contract
-from ampybus_contract.envelope import read_fixture
-from ampybus_contract.envelope.registry import from_json
+from ampybus_contract.envelope.fixture import read_fixture, readable_payload
 from ampybus_contract.errors import AmpyBusError
 from ampybus_contract.validation import validate
 
@@ -19,11 +18,11 @@ def golden_files(directory: Path) -> list[Path]:
     return sorted(path for kind in ("valid", "invalid") for path in directory.glob(f"*/{kind}/*.json"))
 
 
-def build(directory: Path) -> int:
+def build(directory: Path, contract: Contract) -> int:
     """Write the wire bytes beside each golden with a readable payload; gives the number written."""
     written = 0
     for path in golden_files(directory):
-        wire = _wire(_read(path))
+        wire = _wire(_read(path), contract)
         if wire is not None:
             path.with_suffix(".wire").write_bytes(wire)
             written += 1
@@ -37,8 +36,8 @@ def differences(directory: Path, contract: Contract) -> Iterator[str]:
         name = path.relative_to(directory).as_posix()
         try:
             value = _read(path)
-            wire = _wire(value)
-            fixture = read_fixture(value)
+            wire = _wire(value, contract)
+            fixture = read_fixture(value, contract)
         except (AmpyBusError, ValueError) as error:
             yield f"{name}: unreadable: {error}"
             continue
@@ -62,8 +61,8 @@ def _read(path: Path) -> dict[str, Any]:
     return value
 
 
-def _wire(value: dict[str, Any]) -> bytes | None:
-    return from_json(value["headers"]["schema_fqdn"], value["payload"]) if "payload" in value else None
+def _wire(value: dict[str, Any], contract: Contract) -> bytes | None:
+    return readable_payload(value, contract) if "payload" in value else None
 
 
 def _words(requirements: set[str]) -> str:

@@ -78,7 +78,7 @@ def _document(path: str, line: int, numbered: bool, raw: bytes, contract: Contra
         reason = f"expected at most {MAX_DOCUMENT_BYTES} bytes for one envelope, got more"
         return Verdict(path, line, numbered, error=reason)
     try:
-        fixture = read_fixture(json.loads(raw))
+        fixture = read_fixture(json.loads(raw), contract)
         found = validate(fixture.envelope, contract, payload_known=fixture.has_payload)
     except (ValueError, RecursionError) as error:
         reason = f"expected JSON in UTF-8, got {str(error)[:200] or 'too deep a nesting'}"

@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
 
 def run_build(options: argparse.Namespace) -> int:
     """Rebuild and say how many files were written."""
-    print(f"{build(options.directory)} wire files written")
+    print(f"{build(options.directory, default_contract())} wire files written")
     return CONFORMANT
 
 

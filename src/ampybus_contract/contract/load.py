@@ -13,11 +13,13 @@ from jsonschema import Draft202012Validator
 
 from ampybus_contract.contract.model import (
     CheckRule,
+    Component,
     Contract,
     DeadLetterRule,
     DomainRule,
     HeaderRule,
     PayloadRule,
+    PayloadType,
     Requirement,
     RetryRule,
     SampleRule,
@@ -142,8 +144,10 @@ def _domain_problems(domains: list[Source]) -> Iterator[SpecProblem]:
         name = source.data["domain"]
         if names.count(name) > 1:
             yield source.problem("/domain", "a domain declared once", repr(name), "rename one")
-        for field in ("key", "dedupe_key"):
-            for component in re.findall(r"\{([^}]*)\}", source.data.get(field, "")):
+        formulas = {field: source.data.get(field, "") for field in ("key", "dedupe_key")}
+        formulas["key_without/formula"] = source.data.get("key_without", {}).get("formula", "")
+        for field, formula in formulas.items():
+            for component in re.findall(r"\{([^}]*)\}", formula):
                 if component not in source.data["components"]:
                     yield source.problem(f"/{field}", "declared components", component, "declare it")
 
@@ -241,10 +245,18 @@ def _domain(data: Mapping[str, Any]) -> DomainRule:
         name=data["domain"],
         ordering=data["ordering"],
         subtopic=re.compile(data["subtopic"]),
-        payloads={name: entry["item"] for name, entry in data["payloads"].items()},
+        payloads={
+            name: PayloadType(entry["item"], entry.get("when", {}), entry.get("choice"))
+            for name, entry in data["payloads"].items()
+        },
         aliases=data["aliases"],
-        components=data["components"],
+        components={
+            name: Component(entry.get("topic"), tuple(entry.get("paths", ())), entry.get("form", "text"))
+            for name, entry in data["components"].items()
+        },
         key=data.get("key"),
+        key_without=data.get("key_without", {}).get("formula"),
+        key_without_requirement=data.get("key_without", {}).get("requirement"),
         dedupe_key=data.get("dedupe_key"),
         required_headers=data.get("required_headers", {}),
         carries=data.get("carries"),

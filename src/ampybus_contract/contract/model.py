@@ -35,16 +35,46 @@ class HeaderRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Component:
+    """Where a part of a key comes from: a group of the subtopic, or the first payload field that is set.
+
+    Paths are dotted; ``form`` is ``text``, or ``date``: the UTC day of a timestamp, the latest of several.
+    """
+
+    topic: str | None
+    paths: tuple[str, ...]
+    form: str
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadType:
+    """A payload type of a domain: the repeated field that holds its items, empty for a single message.
+
+    ``when`` names the subtopic parts it belongs to; ``choice`` the subtopic part that says which field of
+    its oneof is set.
+    """
+
+    item: str
+    when: Mapping[str, str]
+    choice: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DomainRule:
-    """One domain: subtopic grammar, payload types (type name → repeated field of the items, or empty)."""
+    """One domain: subtopic grammar, payload types, key formula.
+
+    ``key_without`` is the formula without its optional part.
+    """
 
     name: str
     ordering: str
     subtopic: re.Pattern[str]
-    payloads: Mapping[str, str]
+    payloads: Mapping[str, PayloadType]
     aliases: Mapping[str, str]
-    components: Mapping[str, str]
+    components: Mapping[str, Component]
     key: str | None
+    key_without: str | None
+    key_without_requirement: str | None
     dedupe_key: str | None
     required_headers: Mapping[str, str]
     carries: str | None
@@ -146,3 +176,10 @@ class Contract:
     infrastructure_headers: frozenset[str]
     samples: Mapping[str, SampleRule]
     checks: Mapping[str, CheckRule]
+
+    def canonical(self, fqdn: str) -> str:
+        """The payload name to decode by: the one that an old name stands for, else the name itself (D6)."""
+        for domain in self.domains.values():
+            if fqdn in domain.aliases:
+                return domain.aliases[fqdn]
+        return fqdn

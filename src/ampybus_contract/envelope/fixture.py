@@ -7,6 +7,7 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
+from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.envelope.codec import compress
 from ampybus_contract.envelope.envelope import Envelope
 from ampybus_contract.envelope.headers import Headers
@@ -25,7 +26,7 @@ class Fixture:
     has_payload: bool
 
 
-def read_fixture(value: Any) -> Fixture:
+def read_fixture(value: Any, contract: Contract | None = None) -> Fixture:
     """Build an envelope from parsed JSON.
 
     ``payload`` is protobuf JSON of the type in ``schema_fqdn`` and is compressed where the headers say
@@ -50,11 +51,16 @@ def read_fixture(value: Any) -> Fixture:
     if spelling in _BYTES:
         payload = _from_base64(value[spelling])
     elif spelling == "payload":
-        payload = from_json(headers.get("schema_fqdn", ""), value[spelling])
+        payload = readable_payload(value, contract or default_contract())
         if headers.get("content_encoding") == "gzip":
             payload = compress(payload)
     envelope = Envelope(topic, Headers(headers), payload)
     return Fixture(envelope, spelling in ("payload", *_BYTES) or "blob_ref" in headers)
+
+
+def readable_payload(value: dict[str, Any], contract: Contract) -> bytes:
+    """The wire bytes, uncompressed, of a fixture's ``payload``. Raises DecodeError where it does not fit."""
+    return from_json(contract.canonical(value["headers"].get("schema_fqdn", "")), value["payload"])
 
 
 def _from_base64(text: Any) -> bytes:

@@ -6,10 +6,15 @@ import importlib
 from functools import cache
 from typing import Any
 
+from google.protobuf import timestamp_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
+from ampybus_contract.contract import data_directory
 from ampybus_contract.errors import DecodeError
 
 
@@ -26,9 +31,25 @@ def message_type(fqdn: str) -> type[Message] | None:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError:
-        return None
+        return _provisional(fqdn)
     found = getattr(module, name, None)
     return found if isinstance(found, type) and issubclass(found, Message) else None
+
+
+@cache
+def _provisional(fqdn: str) -> type[Message] | None:
+    """A type that only the spec has, from the compiled descriptors beside its ``.proto`` files (D8)."""
+    pool = DescriptorPool()
+    timestamp = FileDescriptorProto()
+    timestamp_pb2.DESCRIPTOR.CopyToProto(timestamp)
+    pool.Add(timestamp)
+    for path in sorted((data_directory("spec") / "proto").glob("*.binpb")):
+        for file in FileDescriptorSet.FromString(path.read_bytes()).file:
+            pool.Add(file)
+    try:
+        return GetMessageClass(pool.FindMessageTypeByName(fqdn))
+    except KeyError:
+        return None
 
 
 def decode(fqdn: str, payload: bytes) -> Message:
@@ -58,11 +79,3 @@ def from_json(fqdn: str, value: Any) -> bytes:
 def to_json(message: Message) -> dict[str, Any]:
     """The readable form of a message: protobuf JSON with the field names of the schema."""
     return MessageToDict(message, preserving_proto_field_name=True)
-
-
-def field_text(message: Message, path: str) -> str:
-    """The text of a field by dotted path, such as ``security.mic``; empty where unset."""
-    value: Any = message
-    for part in path.split("."):
-        value = getattr(value, part)
-    return str(value)

@@ -77,7 +77,7 @@ class Workload:
             raise SpecError([SpecProblem("samples.yaml", 1, path, "a payload type", sample.payload, fix)])
         message = kind()
         for name, text in parts.items():
-            _set(message, rule.components[name], text)
+            _set(message, rule.components[name].paths[0], text)
         _set(message, sample.counter, self.made)
         if size:
             _set(message, sample.filler, "x" * size)

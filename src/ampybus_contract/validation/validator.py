@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from google.protobuf.message import Message
@@ -12,7 +12,8 @@ from ampybus_contract.contract import Contract, DomainRule, default_contract
 from ampybus_contract.envelope import Envelope, Topic
 from ampybus_contract.envelope.codec import decompress
 from ampybus_contract.envelope.formula import fill
-from ampybus_contract.envelope.registry import decode, field_text, message_type
+from ampybus_contract.envelope.parts import part_text
+from ampybus_contract.envelope.registry import decode, message_type
 from ampybus_contract.errors import DecodeError, TopicError
 from ampybus_contract.validation.finding import Finding, InvalidEnvelopeError
 
@@ -47,6 +48,7 @@ class _Judge:
         self.envelope = envelope
         self.contract = contract
         self.parsed: Topic | None = None
+        self.groups: Mapping[str, str | None] = {}
         self.findings: list[Finding] = []
 
     def report(self, requirement: str, where: str, expected: str, got: str, hint: str = "") -> None:
@@ -115,7 +117,9 @@ class _Judge:
             self.report(
                 rule.requirements["domain"], "topic.domain", " | ".join(self.contract.domains), topic.domain
             )
-        elif not domain.subtopic.fullmatch(topic.subtopic):
+        elif match := domain.subtopic.fullmatch(topic.subtopic):
+            self.groups = match.groupdict()
+        else:
             self.report(
                 rule.requirements["subtopic"], "topic.subtopic", domain.subtopic.pattern, topic.subtopic
             )
@@ -192,10 +196,15 @@ class _Judge:
         except DecodeError as error:
             self.report(rules["decode"], "payload", f"bytes of {canonical}", str(error))
             return
-        item_field = domain.payloads[canonical]
-        items: Iterable[Message] = getattr(message, item_field) if item_field else (message,)
+        kind = domain.payloads[canonical]
+        items: Iterable[Message] = getattr(message, kind.item) if kind.item else (message,)
+        for name, expected in kind.when.items():
+            self._kind(name, expected, "headers.schema_fqdn", canonical)
         for index, item in enumerate(items):
-            where = f"payload.{item_field}[{index}]" if item_field else "payload"
+            where = f"payload.{kind.item}[{index}]" if kind.item else "payload"
+            if kind.choice:
+                (choice,) = item.DESCRIPTOR.oneofs
+                self._kind(kind.choice, item.WhichOneof(choice.name) or "nothing", where, canonical)
             self._agreement(domain, item, where)
 
     def _plain(self) -> bytes | None:
@@ -232,31 +241,47 @@ class _Judge:
             if got != major:
                 self.report(self.contract.payload.requirements["version"], where, major, got)
 
+    def _kind(self, name: str, kind: str, where: str, fqdn: str) -> None:
+        """Compare the kind of a payload with the part of the subtopic that names one (D7)."""
+        named = self.groups.get(name)
+        if named is not None and named != kind:
+            rule = self.contract.payload.requirements["subtopic"]
+            self.report(rule, where, f"what {named!r} names", f"{kind} in {fqdn}")
+
     def _agreement(self, domain: DomainRule, item: Message, where: str) -> None:
         rules = self.contract.key_requirements
-        parts = {name: field_text(item, path) for name, path in domain.components.items()}
+        parts = {name: part_text(rule, item, self.groups) for name, rule in domain.components.items()}
         for name, text in parts.items():
             if self.contract.key_separator in text:
                 self.report(
-                    rules["separator"],
-                    f"{where}.{domain.components[name]}",
-                    f"no {self.contract.key_separator!r}",
-                    repr(text),
+                    rules["separator"], f"{where}.{name}", f"no {self.contract.key_separator!r}", repr(text)
                 )
-        for header, formula, requirement in (
-            ("partition_key", domain.key, rules["formula"]),
-            ("dedupe_key", domain.dedupe_key, rules["dedupe"]),
+        self._key(domain, parts, where)
+        dedupe = self.envelope.headers.get("dedupe_key")
+        if (
+            domain.dedupe_key
+            and dedupe is not None
+            and dedupe != (expected := fill(domain.dedupe_key, parts))
         ):
-            got = self.envelope.headers.get(header)
-            if formula is None or got is None:
-                continue
-            expected = fill(formula, parts)
-            if got != expected:
-                self.report(requirement, f"headers.{header}", f"{expected!r} from {where}", repr(got))
-        match = self.parsed and domain.subtopic.fullmatch(self.parsed.subtopic)
-        for name, text in match.groupdict().items() if match else ():
-            if name in parts and parts[name] != text:
-                self.report(rules["subtopic"], f"topic.{name}", f"{parts[name]!r} from {where}", repr(text))
+            self.report(rules["dedupe"], "headers.dedupe_key", f"{expected!r} from {where}", repr(dedupe))
+        for name, found in self.groups.items():
+            if found is not None and name in parts and parts[name] != found:
+                self.report(rules["subtopic"], f"topic.{name}", f"{parts[name]!r} from {where}", repr(found))
+
+    def _key(self, domain: DomainRule, parts: dict[str, str], where: str) -> None:
+        got = self.envelope.headers.get("partition_key")
+        if domain.key is None or got is None:
+            return
+        full = fill(domain.key, parts)
+        short = fill(domain.key_without, parts) if domain.key_without else full
+        expected = full if all(parts.values()) else short
+        if got == expected:
+            return
+        if got == short and domain.key_without_requirement:
+            self.report(domain.key_without_requirement, "headers.partition_key", repr(full), repr(got))
+        else:
+            rule = self.contract.key_requirements["formula"]
+            self.report(rule, "headers.partition_key", f"{expected!r} from {where}", repr(got))
 
 
 def _exists(text: str) -> bool:
