@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def test_valid_goldens_pass(golden: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(golden / "bars/valid")]) == 0
-    assert "3 valid, 0 invalid, 0 unreadable" in capsys.readouterr().out
+    assert "4 valid, 0 invalid, 0 unreadable" in capsys.readouterr().out
 
 
 def test_json_has_one_object_a_line(golden: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +109,7 @@ def test_an_installed_wheel_judges_outside_the_checkout(tmp_path: Path) -> None:
         check=False, capture_output=True, text=True, cwd=tmp_path,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert "3 valid, 0 invalid, 0 unreadable" in done.stdout
+    assert "4 valid, 0 invalid, 0 unreadable" in done.stdout
     for words in ([], ["--ampybus-binding", "nats"]):
         judged = subprocess.run(
             [tmp_path / "clean/bin/pytest", "--ampybus-conformance", *words],

@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("golden", help="rebuild or verify golden envelopes")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, run, words in (
-        ("build", run_build, "write the wire bytes beside each golden"),
+        ("build", run_build, "write every derived golden and all wire bytes"),
         ("verify", run_verify, "name each golden that is not what it stands for"),
     ):
         action = actions.add_parser(name, help=words)
@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
 
 def run_build(options: argparse.Namespace) -> int:
     """Rebuild and say how many files were written."""
-    print(f"{build(options.directory, default_contract())} wire files written")
+    print(f"{build(options.directory, default_contract())} files written")
     return CONFORMANT
 
 

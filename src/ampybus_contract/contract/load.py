@@ -63,7 +63,7 @@ def load_contract(directory: Path) -> Contract:
             except SpecError as error:
                 problems += error.problems
             else:
-                problems += _schema_problems(source, kind)
+                problems += schema_problems(source, kind)
                 sources[kind].append(source)
     if not problems:
         everything = [source for group in sources.values() for source in group]
@@ -74,7 +74,8 @@ def load_contract(directory: Path) -> Contract:
     return _build(sources)
 
 
-def _schema_problems(source: Source, kind: str) -> Iterator[SpecProblem]:
+def schema_problems(source: Source, kind: str) -> Iterator[SpecProblem]:
+    """Where a file departs from ``schema/{kind}.schema.json``."""
     schema = json.loads((data_directory("spec") / "schema" / f"{kind}.schema.json").read_text())
     for error in Draft202012Validator(schema).iter_errors(source.data):
         path = "".join(f"/{part}" for part in error.absolute_path)
