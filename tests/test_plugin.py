@@ -224,3 +224,25 @@ def test_the_suites_follow_the_yaml(project: Path, spec_copy: Path) -> None:
     assert outdated.returncode == 1
     assert "AA@XNAS" in outdated.stdout
     assert Workload(load_contract(spec_copy), 1).envelope("candles").topic.split(".")[2] == "candles"
+
+
+def test_reports_are_written_in_the_forms_asked_for(project: Path) -> None:
+    files = ("run.json", "run.html", "run.xml")
+    done = run(project, "-k", "ENV-05", *(f"--ampybus-report={name}" for name in files))
+    assert done.returncode == 0
+    assert [
+        name for name in files if f"report: {name}" in done.stdout and (project / name).stat().st_size
+    ] == [*files]
+
+
+def test_a_report_of_an_unknown_form_ends_the_run_before_it_begins(project: Path) -> None:
+    done = run(project, "--ampybus-report", "run.pdf")
+    assert done.returncode == 2
+    assert "expected a file ending in .json" in done.stdout + done.stderr
+
+
+def test_workers_of_xdist_give_one_report(project: Path) -> None:
+    done = run(project, "-n", "2", "--ampybus-report", "run.json")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"(\d+) \+ 0 \+ 0 \+ 0 = \1 of \1 checks in the spec", done.stdout)
+    assert done.stdout.count("report: run.json") == 1

@@ -89,3 +89,9 @@ class TargetError(AmpyBusError):
     """What is to be judged, or on what, cannot be found."""
 
     code = "TARGET"
+
+
+class ReportError(AmpyBusError):
+    """A report cannot be read or written."""
+
+    code = "REPORT"

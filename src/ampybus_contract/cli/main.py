@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ampybus_contract.cli import golden, spec, validate
+from ampybus_contract.cli import golden, report, spec, validate
 from ampybus_contract.errors import AmpyBusError
 from ampybus_contract.exit_codes import INTERNAL, USAGE
 
@@ -19,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     validate.add(commands)
     spec.add(commands)
     golden.add(commands)
+    report.add(commands)
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)

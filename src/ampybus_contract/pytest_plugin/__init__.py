@@ -42,6 +42,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--ampybus-seed", type=int, default=1, metavar="N", help="seed of the workload (default: 1)"
     )
+    group.addoption(
+        "--ampybus-report",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="write the report to a .html, .json or .xml (JUnit) file; may be given several times",
+    )
     group.addoption("--ampybus-spec", metavar="DIR", default=None, help="judge by another spec directory")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 
@@ -12,16 +13,15 @@ from ampybus_contract.harness.checkers import Checker
 from ampybus_contract.harness.judge import Judge, Scenario
 from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.pytest_plugin import ConformanceCheck
-from ampybus_contract.pytest_plugin.run import PROPERTY, ConformanceRun
+from ampybus_contract.pytest_plugin.run import HEADING, PROPERTY, ConformanceRun
 from ampybus_contract.pytest_plugin.targets import broker
-from ampybus_contract.report.terminal import Heading
+from ampybus_contract.report.document import Heading
 
 
 @pytest.fixture(scope="session")
 def ampybus_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
     """The judge of this run, with its broker; ends the run where the broker cannot be had."""
-    run = request.config.pluginmanager.get_plugin("ampybus-run")
-    assert isinstance(run, ConformanceRun)
+    run = _run(request)
     context = broker(run.broker, run.binding, run.contract)
     try:
         opened = context.__enter__()
@@ -44,10 +44,20 @@ def ampybus(ampybus_judge: Judge, request: pytest.FixtureRequest) -> Conformance
 
     def judge(scenario: Scenario, *checkers: Checker) -> None:
         result = ampybus_judge.judge(check, scenario, checkers)
-        request.node.user_properties.append((PROPERTY, result.to_dict()))
+        heading = _run(request).heading
+        request.node.user_properties += [
+            (PROPERTY, result.to_dict()),
+            (HEADING, asdict(heading) if heading else None),
+        ]
         if result.verdict is Verdict.FAIL:
             pytest.fail(f"{check}: {result.reason}", pytrace=False)
         if result.verdict is not Verdict.PASS:
             pytest.skip(f"{result.verdict}: {result.reason}")
 
     return judge
+
+
+def _run(request: pytest.FixtureRequest) -> ConformanceRun:
+    run = request.config.pluginmanager.get_plugin("ampybus-run")
+    assert isinstance(run, ConformanceRun)
+    return run

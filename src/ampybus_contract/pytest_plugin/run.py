@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ampybus_contract.contract import data_directory, default_contract, load_contract
+from ampybus_contract.contract.digest import spec_digest
 from ampybus_contract.errors import AmpyBusError
 from ampybus_contract.exit_codes import FINDINGS, INCONCLUSIVE, INTERNAL, USAGE
 from ampybus_contract.harness.verdicts import Result, Verdict
 from ampybus_contract.pytest_plugin.targets import binding_factory
-from ampybus_contract.report.terminal import Heading, render
+from ampybus_contract.report.annotations import annotated
+from ampybus_contract.report.document import Heading, RunReport, run_report
+from ampybus_contract.report.forms import form_of, write_report
+from ampybus_contract.report.terminal import render
 
 PROPERTY = "ampybus"
+HEADING = "ampybus-heading"
 
 
 class ConformanceRun:
@@ -25,10 +32,15 @@ class ConformanceRun:
         self.binding: str = config.getoption("ampybus_binding")
         self.broker: str | None = config.getoption("ampybus_broker")
         self.seed: int = config.getoption("ampybus_seed")
+        self.files = [Path(name) for name in config.getoption("ampybus_report")]
+        self.started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         directory = config.getoption("ampybus_spec")
         try:
             self.contract = load_contract(Path(directory)) if directory else default_contract()
+            self.digest = spec_digest(Path(directory) if directory else data_directory("spec"))
             self.factory = binding_factory(self.binding, self.contract)
+            for path in self.files:
+                form_of(path)
         except AmpyBusError as error:
             pytest.exit(str(error), returncode=USAGE)
         self.results: dict[str, Result] = {}
@@ -55,13 +67,12 @@ class ConformanceRun:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take each verdict from the test's report, so that it also comes from another process."""
-        found = [
-            Result.from_dict(value)
-            for name, value in report.user_properties
-            if name == PROPERTY and isinstance(value, dict)
-        ]
-        for result in found:
-            self.results[result.check] = result
+        values = dict(report.user_properties)
+        if isinstance(heading := values.get(HEADING), dict):
+            self.heading = Heading(**heading)
+        found = values.get(PROPERTY)
+        if isinstance(found, dict):
+            self.results[found["check"]] = Result.from_dict(found)
         if report.failed and not found:
             self.broken.append(report.nodeid)
 
@@ -82,9 +93,28 @@ class ConformanceRun:
             session.exitstatus = USAGE
         return (yield)
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the report."""
+    def report(self) -> RunReport | None:
+        """The run as a value, or None where no check came as far as a broker."""
         if self.heading is None:
+            return None
+        return run_report(
+            self.contract, self.digest, self.started_at, self.heading, list(self.results.values())
+        )
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the report, and write the files that were asked for."""
+        made = self.report()
+        if made is None:
             return
-        for line in render(self.contract, self.heading, list(self.results.values())):
+        for line in render(made):
             terminalreporter.write_line(line)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            for line in annotated(made):
+                terminalreporter.write_line(line)
+        for path in self.files:
+            try:
+                write_report(made, path)
+            except AmpyBusError as error:
+                terminalreporter.write_line(str(error), red=True)
+            else:
+                terminalreporter.write_line(f"report: {path}")

@@ -2,80 +2,66 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from ampybus_contract.brokers.location import without_credentials
-from ampybus_contract.contract import Contract
-from ampybus_contract.harness.verdicts import Result, Verdict
+from ampybus_contract.harness.verdicts import Verdict
+from ampybus_contract.report.document import Judged, RunReport
 
 SHOWN_ANOMALIES = 1
 COLUMNS = (Verdict.PASS, Verdict.FAIL, Verdict.NOT_CLAIMED, Verdict.INCONCLUSIVE, Verdict.DESELECTED)
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """What was judged, where, and by which seed."""
-
-    binding: str
-    broker: str | None
-    broker_name: str
-    settings: Mapping[str, str]
-    seed: int
-
-
-def render(contract: Contract, heading: Heading, results: Sequence[Result]) -> Iterator[str]:
+def render(run: RunReport) -> Iterator[str]:
     """The lines of the report: what was judged, a table by chapter, then each finding."""
+    heading = run.heading
     settings = ", ".join(f"{name} {value}" for name, value in heading.settings.items())
     yield ""
-    yield f"ampy-bus contract {contract.version}: binding {heading.binding}"
+    yield f"ampy-bus contract {run.contract_version}: binding {heading.binding}"
     yield f"on {heading.broker_name} ({settings}), seed {heading.seed}"
     yield ""
-    yield from _table(contract, results)
-    by_check = {result.check: result for result in results}
-    for check in contract.checks:
-        result = by_check.get(check)
-        if result is not None and result.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
-            yield from _finding(contract, heading, result)
+    yield from _table(run)
+    for judged in run.checks:
+        if judged.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+            yield from _finding(judged)
 
 
-def _table(contract: Contract, results: Sequence[Result]) -> Iterator[str]:
-    counts = Counter((contract.checks[item.check].chapter, item.verdict) for item in results)
-    chapters = list(dict.fromkeys(rule.chapter for rule in contract.checks.values()))
-    columns = [
-        name for name in COLUMNS if name is not Verdict.DESELECTED or any(v is name for _, v in counts)
-    ]
-    width = max(len(name) for name in (*chapters, "all chapters"))
+def _table(run: RunReport) -> Iterator[str]:
+    counts = Counter((item.chapter, item.verdict) for item in run.checks)
+    columns = [name for name in COLUMNS if name is not Verdict.DESELECTED or run.counts[name]]
+    width = max(len(name) for name in (*run.chapters, "all chapters"))
     yield f"{'chapter':<{width}}" + "".join(f"  {name:>12}" for name in columns)
-    for chapter in chapters:
+    for chapter in run.chapters:
         yield f"{chapter:<{width}}" + "".join(f"  {counts[chapter, name]:>12}" for name in columns)
-    totals = [sum(counts[chapter, name] for chapter in chapters) for name in columns]
+    totals = [run.counts[name] for name in columns]
     yield f"{'all chapters':<{width}}" + "".join(f"  {total:>12}" for total in totals)
-    words = "" if sum(totals) == len(contract.checks) else ": THE COUNTS DO NOT ADD UP"
-    sums = " + ".join(map(str, totals))
-    yield f"{sums} = {sum(totals)} of {len(contract.checks)} checks in the spec{words}"
+    yield summed(run)
 
 
-def _finding(contract: Contract, heading: Heading, result: Result) -> Iterator[str]:
-    rule = contract.checks[result.check]
+def summed(run: RunReport) -> str:
+    """The sum of the verdicts and what it must equal."""
+    totals = [run.counts[name] for name in COLUMNS if name is not Verdict.DESELECTED or run.counts[name]]
+    words = "" if run.reconciles else ": THE COUNTS DO NOT ADD UP"
+    return f"{' + '.join(map(str, totals))} = {sum(totals)} of {run.expected} checks in the spec{words}"
+
+
+def _finding(judged: Judged) -> Iterator[str]:
     yield ""
-    yield f"{result.verdict.upper()} {result.check}: {rule.text}"
-    yield f"  {result.reason}"
-    for name in rule.requirements:
-        requirement = contract.requirements[name]
-        yield f"  contract: {name} {requirement.level} ({requirement.clause}) {requirement.text}"
-    for anomaly in result.evidence[:SHOWN_ANOMALIES]:
+    yield f"{judged.verdict.upper()} {judged.id}: {judged.text}"
+    yield f"  {judged.reason}"
+    for item in judged.requirements:
+        yield f"  contract: {item.id} {item.level} ({item.clause}) {item.text}"
+    for anomaly in judged.evidence[:SHOWN_ANOMALIES]:
         yield "  what happened:"
         for event in anomaly["events"]:
             yield _event(event)
-        yield from _differences(anomaly["events"])
-    left = len(result.evidence) - SHOWN_ANOMALIES
+        for name, before, after in header_changes(anomaly["events"]):
+            yield f"      {name}: {_quoted(before)} -> {_quoted(after)}"
+    left = len(judged.evidence) - SHOWN_ANOMALIES
     if left > 0:
         yield f"  and {left} more like it"
-    yield f"  run just this again: {_again(heading, result.check)}"
+    yield f"  run just this again: {judged.again}"
 
 
 def _event(event: Mapping[str, Any]) -> str:
@@ -92,8 +78,8 @@ def _event(event: Mapping[str, Any]) -> str:
     )
 
 
-def _differences(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The headers in which the last event of a pair about one message differs from the first."""
+def header_changes(events: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str | None, str | None]]:
+    """Name, first and last value of each header in which two events about one message differ."""
     if len(events) < 2 or events[0]["payload_bytes"] != events[-1]["payload_bytes"]:
         return
     before, after = events[0]["headers"], events[-1]["headers"]
@@ -101,12 +87,8 @@ def _differences(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         return
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
-            yield f"      {name}: {before.get(name, '(absent)')!r} -> {after.get(name, '(absent)')!r}"
+            yield name, before.get(name), after.get(name)
 
 
-def _again(heading: Heading, check: str) -> str:
-    words = ["pytest", "--ampybus-conformance", "--ampybus-binding", heading.binding]
-    if heading.broker:
-        words += ["--ampybus-broker", without_credentials(heading.broker)]
-    words += ["--ampybus-seed", str(heading.seed), "-k", check]
-    return shlex.join(words)
+def _quoted(value: str | None) -> str:
+    return repr("(absent)" if value is None else value)

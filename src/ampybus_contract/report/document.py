@@ -1,0 +1,169 @@
+"""One conformance run as a value: what every form of the report is made from."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from ampybus_contract.brokers.location import without_credentials
+from ampybus_contract.contract import Contract
+from ampybus_contract.errors import ReportError
+from ampybus_contract.harness.verdicts import Result, Verdict
+
+FORMAT = 1
+SCHEMA = Path(__file__).with_name("schema") / "report.schema.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What was judged, where, and by which seed; ``broker`` is the word of the command line, if any."""
+
+    binding: str
+    broker: str | None
+    broker_name: str
+    settings: Mapping[str, str]
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Forget credentials: no form of the report may hold them."""
+        if self.broker is not None:
+            object.__setattr__(self, "broker", without_credentials(self.broker))
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A requirement as the report quotes it."""
+
+    id: str
+    level: str
+    clause: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One check with its verdict; ``evidence`` as in ``harness.verdicts``, ``again`` is a command line."""
+
+    id: str
+    chapter: str
+    text: str
+    verdict: Verdict
+    reason: str
+    requirements: tuple[Clause, ...]
+    evidence: tuple[Mapping[str, Any], ...]
+    again: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A run: the contract with the SHA-256 of its files, the heading, and one entry for each check.
+
+    ``started_at`` is an RFC 3339 instant in UTC.
+    """
+
+    contract_version: str
+    spec_digest: str
+    started_at: str
+    heading: Heading
+    expected: int
+    checks: tuple[Judged, ...]
+
+    @property
+    def counts(self) -> Counter[Verdict]:
+        """How many checks ended in each verdict."""
+        return Counter(item.verdict for item in self.checks)
+
+    @property
+    def reconciles(self) -> bool:
+        """Whether every check that should have a verdict has exactly one."""
+        return len({item.id for item in self.checks}) == len(self.checks) == self.expected
+
+    @property
+    def chapters(self) -> list[str]:
+        """The chapters in the order of the spec."""
+        return list(dict.fromkeys(item.chapter for item in self.checks))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as ``schema/report.schema.json`` says."""
+        counts = {str(verdict): self.counts[verdict] for verdict in Verdict}
+        return {"format": FORMAT, **asdict(self), "counts": counts}
+
+
+def run_report(
+    contract: Contract, digest: str, started_at: str, heading: Heading, results: Sequence[Result]
+) -> RunReport:
+    """Join results with what the contract says of their checks, in the order of the spec."""
+    by_check = {result.check: result for result in results}
+    judged = tuple(
+        Judged(
+            name,
+            rule.chapter,
+            rule.text,
+            by_check[name].verdict,
+            by_check[name].reason,
+            tuple(
+                Clause(item.id, item.level, item.clause, item.text)
+                for item in map(contract.requirements.__getitem__, rule.requirements)
+            ),
+            by_check[name].evidence,
+            again(heading, name),
+        )
+        for name, rule in contract.checks.items()
+        if name in by_check
+    )
+    return RunReport(contract.version, digest, started_at, heading, len(contract.checks), judged)
+
+
+def again(heading: Heading, check: str) -> str:
+    """The command line that judges one check again."""
+    words = ["pytest", "--ampybus-conformance", "--ampybus-binding", heading.binding]
+    if heading.broker:
+        words += ["--ampybus-broker", heading.broker]
+    words += ["--ampybus-seed", str(heading.seed), "-k", check]
+    return shlex.join(words)
+
+
+def read_report(path: Path) -> RunReport:
+    """Read a JSON report. Raises ReportError where the file is none."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        fix = "name a file that --ampybus-report wrote as .json"
+        raise ReportError(f"REPORT expected a JSON report, got {error} at {path}. Fix: {fix}") from error
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    for problem in Draft202012Validator(schema).iter_errors(data):
+        place = "".join(f"/{part}" for part in problem.absolute_path) or "/"
+        raise ReportError(
+            f"REPORT expected a report of format {FORMAT}, got {problem.message[:200]} at {path} ({place}). "
+            "Fix: write it anew with this version"
+        )
+    return _from_dict(data)
+
+
+def _from_dict(data: Mapping[str, Any]) -> RunReport:
+    checks = tuple(
+        Judged(
+            **{
+                **item,
+                "verdict": Verdict(item["verdict"]),
+                "requirements": tuple(Clause(**clause) for clause in item["requirements"]),
+                "evidence": tuple(item["evidence"]),
+            }
+        )
+        for item in data["checks"]
+    )
+    return RunReport(
+        data["contract_version"],
+        data["spec_digest"],
+        data["started_at"],
+        Heading(**data["heading"]),
+        data["expected"],
+        checks,
+    )

@@ -1,0 +1,47 @@
+"""What a run lets one say: a conformance statement and a badge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ampybus_contract.harness.verdicts import Verdict
+from ampybus_contract.report.document import RunReport
+from ampybus_contract.report.terminal import summed
+
+
+def statement(run: RunReport) -> Iterator[str]:
+    """The lines of the statement: what was judged by what, on what, with which result."""
+    heading, word = run.heading, verdict(run)
+    yield f"ampy-bus conformance statement: {word}"
+    yield ""
+    yield f"binding    {heading.binding}"
+    yield f"contract   ampy-bus {run.contract_version}, spec {run.spec_digest}"
+    yield f"broker     {heading.broker_name}"
+    for name, value in heading.settings.items():
+        yield f"           {name} {value}"
+    yield f"seed       {heading.seed}"
+    yield f"judged at  {run.started_at}"
+    yield f"checks     {summed(run)}"
+    for kind in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_CLAIMED, Verdict.DESELECTED):
+        names = [item.id for item in run.checks if item.verdict is kind]
+        if names:
+            yield f"{kind + ':':<14} {' '.join(names)}"
+
+
+def verdict(run: RunReport) -> str:
+    """Conformant only where every check was judged, none failed and at least one passed."""
+    counts = run.counts
+    if counts[Verdict.FAIL]:
+        return "not conformant"
+    if counts[Verdict.INCONCLUSIVE] or counts[Verdict.DESELECTED] or not run.reconciles:
+        return "inconclusive"
+    return "conformant in what it claims" if counts[Verdict.PASS] else "nothing claimed"
+
+
+def badge(run: RunReport) -> dict[str, object]:
+    """The badge as shields.io reads it from an endpoint."""
+    word = verdict(run)
+    passed, total = run.counts[Verdict.PASS], run.expected
+    color = {"conformant in what it claims": "brightgreen", "not conformant": "red"}.get(word, "lightgrey")
+    message = f"{passed} of {total} checks" if color == "brightgreen" else word
+    return {"schemaVersion": 1, "label": "ampy-bus", "message": message, "color": color}
