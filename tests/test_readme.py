@@ -65,9 +65,19 @@ def test_the_service_example_prints_what_it_says() -> None:
     assert output.getvalue().splitlines() == expected
 
 
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the commands work: the goldens, and the report that a command before writes."""
+    path = tmp_path_factory.mktemp("readme")
+    (path / "golden").symlink_to(ROOT / "golden")
+    (writes,) = [text for text in INDENTED if "--ampybus-report" in text]
+    assert run(writes, path).returncode == 0
+    return path
+
+
 @pytest.mark.parametrize("command", [text for text in INDENTED if text.startswith("ampybus ")])
-def test_the_commands_work(command: str) -> None:
-    assert run(command, ROOT).returncode == 0
+def test_the_commands_work(command: str, directory: Path) -> None:
+    assert run(command, directory).returncode == 0
 
 
 @pytest.mark.parametrize("command", [text for text in INDENTED if text.startswith("make ")])
