@@ -246,3 +246,35 @@ def test_workers_of_xdist_give_one_report(project: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert re.search(r"(\d+) \+ 0 \+ 0 \+ 0 = \1 of \1 checks in the spec", done.stdout)
     assert done.stdout.count("report: run.json") == 1
+
+
+LOSSY = """
+from ampybus_contract.bindings.memory import MemoryTransport
+from ampybus_contract.bindings.reference import ReferenceBinding
+
+class Lossy(ReferenceBinding):
+    async def publish(self, envelope):
+        if "*" not in envelope.topic:
+            return await super().publish(envelope)
+        await self.transport.send(envelope)
+
+def factory():
+    return Lossy(NatsTransport())
+"""
+
+
+@pytest.mark.parametrize(
+    ("check", "code", "says"), [("TOP-03", 0, "KNOWN DEVIATION TOP-03"), ("ENV-05", 1, "stale")]
+)
+def test_known_deviations_pass_and_stale_ones_fail(project: Path, check: str, code: int, says: str) -> None:
+    (project / "lossy.py").write_text(
+        LOSSY.replace("memory import MemoryTransport", "nats import NatsTransport")
+    )
+    (project / "known.yaml").write_text(
+        "deviations:\n"
+        f"- {{requirement: {check}, reason: r, issue: 'https://a.example/7', expires: 2999-01-01}}\n"
+    )
+    words = ["--ampybus-binding", "lossy:factory", "--ampybus-deviations", "known.yaml"]
+    done = run(project, *words, "-k", check)
+    assert done.returncode == code, done.stdout
+    assert says in done.stdout

@@ -11,12 +11,13 @@ from ampybus_contract.harness.history import Anomaly, Event
 
 
 class Verdict(StrEnum):
-    """The four ways a check can end; ``deselected`` was not asked for in this run."""
+    """The ways a check can end; ``deselected`` was not asked for, a known deviation is a failure on file."""
 
     PASS = "pass"
     FAIL = "fail"
     NOT_CLAIMED = "not claimed"
     INCONCLUSIVE = "inconclusive"
+    DEVIATION = "known deviation"
     DESELECTED = "deselected"
 
 

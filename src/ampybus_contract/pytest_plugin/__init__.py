@@ -49,6 +49,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="write the report to a .html, .json or .xml (JUnit) file; may be given several times",
     )
+    group.addoption(
+        "--ampybus-deviations",
+        metavar="FILE",
+        default=None,
+        help="a YAML list of what the binding is known to break, with reason, issue link and expiry date",
+    )
     group.addoption("--ampybus-spec", metavar="DIR", default=None, help="judge by another spec directory")
 
 

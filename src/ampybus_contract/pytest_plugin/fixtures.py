@@ -13,6 +13,7 @@ from ampybus_contract.harness.checkers import Checker
 from ampybus_contract.harness.judge import Judge, Scenario
 from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.pytest_plugin import ConformanceCheck
+from ampybus_contract.pytest_plugin.deviations import known
 from ampybus_contract.pytest_plugin.run import HEADING, PROPERTY, ConformanceRun
 from ampybus_contract.pytest_plugin.targets import broker
 from ampybus_contract.report.document import Heading
@@ -43,14 +44,16 @@ def ampybus(ampybus_judge: Judge, request: pytest.FixtureRequest) -> Conformance
     check: str = mark.args[0]
 
     def judge(scenario: Scenario, *checkers: Checker) -> None:
-        result = ampybus_judge.judge(check, scenario, checkers)
-        heading = _run(request).heading
+        run = _run(request)
+        result = known(ampybus_judge.judge(check, scenario, checkers), run.deviations)
         request.node.user_properties += [
             (PROPERTY, result.to_dict()),
-            (HEADING, asdict(heading) if heading else None),
+            (HEADING, asdict(run.heading) if run.heading else None),
         ]
         if result.verdict is Verdict.FAIL:
             pytest.fail(f"{check}: {result.reason}", pytrace=False)
+        if result.verdict is Verdict.DEVIATION:
+            pytest.xfail(result.reason)
         if result.verdict is not Verdict.PASS:
             pytest.skip(f"{result.verdict}: {result.reason}")
 

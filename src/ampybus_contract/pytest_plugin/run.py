@@ -14,6 +14,7 @@ from ampybus_contract.contract.digest import spec_digest
 from ampybus_contract.errors import AmpyBusError
 from ampybus_contract.exit_codes import FINDINGS, INCONCLUSIVE, INTERNAL, USAGE
 from ampybus_contract.harness.verdicts import Result, Verdict
+from ampybus_contract.pytest_plugin.deviations import read_deviations, stale
 from ampybus_contract.pytest_plugin.targets import binding_factory
 from ampybus_contract.report.annotations import annotated
 from ampybus_contract.report.document import Heading, RunReport, run_report
@@ -41,10 +42,14 @@ class ConformanceRun:
             self.factory = binding_factory(self.binding, self.contract)
             for path in self.files:
                 form_of(path)
+            name = config.getoption("ampybus_deviations")
+            today = datetime.now(UTC).date()
+            self.deviations = read_deviations(Path(name), self.contract, today) if name else []
         except AmpyBusError as error:
             pytest.exit(str(error), returncode=USAGE)
         self.results: dict[str, Result] = {}
         self.broken: list[str] = []
+        self.stale: list[str] = []
         self.heading: Heading | None = None
         suites = [str(path) for path in sorted(data_directory("conformance").glob("test_*.py"))]
         given = config.args_source is pytest.Config.ArgsSource.ARGS
@@ -82,10 +87,11 @@ class ConformanceRun:
         for check in self.contract.checks:
             self.results.setdefault(check, Result(check, Verdict.INCONCLUSIVE, "the check did not run"))
         verdicts = {result.verdict for result in self.results.values()}
+        self.stale = list(stale(self.deviations, self.results))
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             if self.broken:
                 session.exitstatus = INTERNAL
-            elif Verdict.FAIL in verdicts or session.exitstatus == pytest.ExitCode.TESTS_FAILED:
+            elif Verdict.FAIL in verdicts or self.stale or session.exitstatus == pytest.ExitCode.TESTS_FAILED:
                 session.exitstatus = FINDINGS
             elif Verdict.INCONCLUSIVE in verdicts:
                 session.exitstatus = INCONCLUSIVE
@@ -106,7 +112,7 @@ class ConformanceRun:
         made = self.report()
         if made is None:
             return
-        for line in render(made):
+        for line in (*render(made), *self.stale):
             terminalreporter.write_line(line)
         if os.environ.get("GITHUB_ACTIONS") == "true":
             for line in annotated(made):

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.report.document import RunReport
 
-KINDS = {Verdict.FAIL: "error", Verdict.INCONCLUSIVE: "warning"}
+KINDS = {Verdict.FAIL: "error", Verdict.INCONCLUSIVE: "warning", Verdict.DEVIATION: "notice"}
 
 
 def annotated(run: RunReport) -> Iterator[str]:
-    """One command a finding: an error for a failure, a warning where there is no verdict."""
+    """One command a finding: an error for a failure, a warning where there is no verdict, else a notice."""
     for item in run.checks:
         if kind := KINDS.get(item.verdict):
             yield annotation(kind, item.id, f"{item.text} {item.reason} Again: {item.again}")

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.report.document import Judged, RunReport
 
-SILENT = (Verdict.NOT_CLAIMED, Verdict.DESELECTED)
+SILENT = (Verdict.NOT_CLAIMED, Verdict.DEVIATION, Verdict.DESELECTED)
 FORBIDDEN = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

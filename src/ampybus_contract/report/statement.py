@@ -22,7 +22,9 @@ def statement(run: RunReport) -> Iterator[str]:
     yield f"seed       {heading.seed}"
     yield f"judged at  {run.started_at}"
     yield f"checks     {summed(run)}"
-    for kind in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_CLAIMED, Verdict.DESELECTED):
+    for kind in Verdict:
+        if kind is Verdict.PASS:
+            continue
         names = [item.id for item in run.checks if item.verdict is kind]
         if names:
             yield f"{kind + ':':<14} {' '.join(names)}"
@@ -35,6 +37,8 @@ def verdict(run: RunReport) -> str:
         return "not conformant"
     if counts[Verdict.INCONCLUSIVE] or counts[Verdict.DESELECTED] or not run.reconciles:
         return "inconclusive"
+    if counts[Verdict.DEVIATION]:
+        return "conformant but for known deviations"
     return "conformant in what it claims" if counts[Verdict.PASS] else "nothing claimed"
 
 

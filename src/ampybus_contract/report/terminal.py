@@ -10,7 +10,8 @@ from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.report.document import Judged, RunReport
 
 SHOWN_ANOMALIES = 1
-COLUMNS = (Verdict.PASS, Verdict.FAIL, Verdict.NOT_CLAIMED, Verdict.INCONCLUSIVE, Verdict.DESELECTED)
+ALWAYS = (Verdict.PASS, Verdict.FAIL, Verdict.NOT_CLAIMED, Verdict.INCONCLUSIVE)
+EXPLAINED = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.DEVIATION)
 
 
 def render(run: RunReport) -> Iterator[str]:
@@ -23,25 +24,35 @@ def render(run: RunReport) -> Iterator[str]:
     yield ""
     yield from _table(run)
     for judged in run.checks:
-        if judged.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+        if judged.verdict in EXPLAINED:
             yield from _finding(judged)
 
 
 def _table(run: RunReport) -> Iterator[str]:
     counts = Counter((item.chapter, item.verdict) for item in run.checks)
-    columns = [name for name in COLUMNS if name is not Verdict.DESELECTED or run.counts[name]]
+    columns = _columns(run)
     width = max(len(name) for name in (*run.chapters, "all chapters"))
-    yield f"{'chapter':<{width}}" + "".join(f"  {name:>12}" for name in columns)
+    yield f"{'chapter':<{width}}" + "".join(f"  {name:>{_cell(name)}}" for name in columns)
     for chapter in run.chapters:
-        yield f"{chapter:<{width}}" + "".join(f"  {counts[chapter, name]:>12}" for name in columns)
+        yield f"{chapter:<{width}}" + "".join(f"  {counts[chapter, name]:>{_cell(name)}}" for name in columns)
     totals = [run.counts[name] for name in columns]
-    yield f"{'all chapters':<{width}}" + "".join(f"  {total:>12}" for total in totals)
+    yield f"{'all chapters':<{width}}" + "".join(
+        f"  {total:>{_cell(name)}}" for name, total in zip(columns, totals, strict=True)
+    )
     yield summed(run)
+
+
+def _cell(name: Verdict) -> int:
+    return max(len(name), 12)
+
+
+def _columns(run: RunReport) -> list[Verdict]:
+    return [name for name in Verdict if name in ALWAYS or run.counts[name]]
 
 
 def summed(run: RunReport) -> str:
     """The sum of the verdicts and what it must equal."""
-    totals = [run.counts[name] for name in COLUMNS if name is not Verdict.DESELECTED or run.counts[name]]
+    totals = [run.counts[name] for name in _columns(run)]
     words = "" if run.reconciles else ": THE COUNTS DO NOT ADD UP"
     return f"{' + '.join(map(str, totals))} = {sum(totals)} of {run.expected} checks in the spec{words}"
 
