@@ -95,3 +95,13 @@ class ReportError(AmpyBusError):
     """A report cannot be read or written."""
 
     code = "REPORT"
+
+
+class BlobError(AmpyBusError):
+    """An object of the pointer pattern cannot be had; ``passing`` is True where a later try may succeed."""
+
+    code = "BLOB"
+
+    def __init__(self, message: str, *, passing: bool) -> None:
+        super().__init__(message)
+        self.passing = passing

@@ -1,0 +1,87 @@
+"""The pointer pattern: payloads too large for the bus lie in an object store (contract section 9, D18)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import from_url
+
+from ampybus_contract.contract import Contract
+from ampybus_contract.errors import BlobError
+
+
+class BlobStore:
+    """Puts payloads below one base URI and fetches them again, verified.
+
+    ``base`` is a directory (``file:///…``), a bucket with an optional prefix (``s3://bucket/prefix``), or
+    any other URL that obstore reads; ``options`` go to it (endpoint, region, keys). Only objects below the
+    base are fetched, so that a pointer cannot make a consumer read from anywhere else.
+    """
+
+    def __init__(self, contract: Contract, base: str, **options: Any) -> None:
+        self.ref, self.hash, self.size = contract.pointer_headers
+        self.limit = contract.payload.decoded_at_most
+        self.base = base.rstrip("/") + "/"
+        self._store = from_url(self.base, **options)
+
+    async def put(self, name: str, payload: bytes) -> dict[str, str]:
+        """Store a payload under a name and give the pointer headers. Raises BlobError, to be tried again."""
+        try:
+            stored = await obstore.put_async(self._store, name, payload)
+        except (BaseError, OSError) as error:
+            raise BlobError(_sentence("to store", self.base + name, error), passing=True) from error
+        version = stored.get("version")
+        return {
+            self.ref: f"{self.base}{name}" + (f"?versionId={version}" if version else ""),
+            self.hash: _digest(payload),
+            self.size: str(len(payload)),
+        }
+
+    async def fetch(self, headers: Mapping[str, str]) -> bytes:
+        """The payload that pointer headers name.
+
+        Raises BlobError: passing where the object is not there (yet) or the store does not answer, lasting
+        where the pointer leaves the store, or size or hash differ.
+        """
+        ref = headers[self.ref]
+        parts = urlsplit(ref)
+        address = parts._replace(query="", fragment="").geturl()
+        name = address.removeprefix(self.base)
+        if not address.startswith(self.base) or ".." in name.split("/"):
+            raise BlobError(
+                f"BLOB expected an object below {self.base}, got {ref!r}. Fix: store it there", passing=False
+            )
+        if int(headers[self.size]) > self.limit:
+            raise BlobError(
+                f"BLOB expected at most {self.limit} bytes, got {headers[self.size]} of {ref}", passing=False
+            )
+        version = parse_qs(parts.query).get("versionId", [None])[0]
+        try:
+            found = await obstore.get_async(
+                self._store, name, options={"version": version} if version else None
+            )
+            size = found.meta["size"]
+            payload = bytes(await found.bytes_async()) if size == int(headers[self.size]) else b""
+        except (BaseError, OSError) as error:
+            raise BlobError(_sentence("to fetch", ref, error), passing=True) from error
+        if size != int(headers[self.size]):
+            raise BlobError(f"BLOB expected {headers[self.size]} bytes, got {size} of {ref}", passing=False)
+        if _digest(payload) != headers[self.hash]:
+            raise BlobError(
+                f"BLOB expected {headers[self.hash]}, got {_digest(payload)} of {ref}", passing=False
+            )
+        return payload
+
+
+def _digest(payload: bytes) -> str:
+    return f"sha256:{hashlib.sha256(payload).hexdigest()}"
+
+
+def _sentence(what: str, ref: str, error: Exception) -> str:
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return f"BLOB expected {what} {ref}, got {reason}. Fix: check store, name and rights"
