@@ -21,6 +21,7 @@ Parts = tuple[str, ...]
 Read = Callable[[Any], Parts]
 Parse = Callable[[bytes], Message]
 Agrees = Callable[[bytes, Mapping[str, str]], bool]
+_Whole = tuple[Parts, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,15 @@ def compile_payload(
     if payload.choice and (wanted := groups.get(payload.choice)):
         (oneof,) = item.oneofs
         choice = oneof.name, wanted
+    whole = _whole(contract, domain, named)
+    if whole is not None and not choice and (shared := _shared_parent(domain, item)):
+        return _pinned(kind.FromString, payload.item, shared, whole)
+    only = _text_path(next(iter(domain.components.values())), item) if len(names) == 1 else None
+    alone = f"{{{names[0]}}}" if names else ""
+    if only and domain.key == alone and not payload.item and domain.dedupe_key in (None, alone):
+        wanted = named.get(names[0])
+        return _single(kind.FromString, attrgetter(only), domain.dedupe_key, contract.key_separator, wanted)
     read = _reader(domain, groups, item)
-    key = key_of_topic(domain, groups)
-    if key is not None and len(named) == len(names) and not choice and not domain.dedupe_key:
-        whole = tuple(named[name] for name in names)
-        if not any(contract.key_separator in part for part in whole):
-            return _pinned(kind.FromString, payload.item, read, whole, key)
     parts = _PartsPlan(
         read,
         tuple((names.index(name), text) for name, text in named.items()),
@@ -84,26 +88,69 @@ def compile_payload(
     return _compared(kind.FromString, payload.item, parts.agree)
 
 
-def _pinned(parse: Parse, field: str, read: Read, whole: Parts, key: str) -> Agrees:
-    """For a topic that names every part: each item has these parts, and the key is made of them."""
+def _whole(contract: Contract, domain: DomainRule, named: Mapping[str, str]) -> _Whole | None:
+    """The parts and the key of a topic that names every part; None for any other."""
+    key = key_of_topic(domain, named)
+    if key is None or domain.dedupe_key or any(contract.key_separator in part for part in named.values()):
+        return None
+    return (tuple(named[name] for name in domain.components), key) if len(named) > 1 else None
+
+
+def _shared_parent(domain: DomainRule, item: Descriptor) -> tuple[str, tuple[str, ...]] | None:
+    """The inner message that holds every part as a text, and their fields; None where they lie apart."""
+    paths = [_text_path(rule, item) or "" for rule in domain.components.values()]
+    parents = {path.rpartition(".")[0] for path in paths}
+    parent = parents.pop()
+    return (parent, tuple(path.rpartition(".")[2] for path in paths)) if parent and not parents else None
+
+
+def _pinned(parse: Parse, field: str, shared: tuple[str, tuple[str, ...]], pinned: _Whole) -> Agrees:
+    """For a topic that names every part: the inner message that holds them is as the topic says.
+
+    It is compared whole with one that holds these parts alone, which is the rule and the faster look; its
+    fields one by one where it holds more.
+    """
+    (parent, fields), (whole, key) = shared, pinned
+    outer, inner = attrgetter(parent), attrgetter(*fields)
+    empty: Any = parse(b"")
+    holder = outer(getattr(empty, field).add() if field else empty)
+    likeness = type(holder)(**dict(zip(fields, whole, strict=True)))
 
     def one(plain: bytes, headers: Mapping[str, str]) -> bool:
         try:
-            return read(parse(plain)) == whole and headers["partition_key"] == key
+            found = outer(parse(plain))
         except (ProtobufDecodeError, ValueError):
             return False
+        return (found == likeness or inner(found) == whole) and headers["partition_key"] == key
 
     def several(plain: bytes, headers: Mapping[str, str]) -> bool:
         try:
             items = getattr(parse(plain), field)
         except (ProtobufDecodeError, ValueError):
             return False
-        for item in items:
-            if read(item) != whole:
+        for found in map(outer, items):
+            if found != likeness and inner(found) != whole:
                 return False
         return not items or headers["partition_key"] == key
 
     return several if field else one
+
+
+def _single(
+    parse: Parse, only: Callable[[Any], str], dedupe: str | None, separator: str, wanted: str | None
+) -> Agrees:
+    """For a key that is one text of the payload."""
+
+    def one(plain: bytes, headers: Mapping[str, str]) -> bool:
+        try:
+            text = only(parse(plain))
+        except (ProtobufDecodeError, ValueError):
+            return False
+        if text != headers["partition_key"] or separator in text:
+            return False
+        return (dedupe is None or text == headers["dedupe_key"]) and (wanted is None or wanted == text)
+
+    return one
 
 
 def _compared(parse: Parse, field: str, agree: Callable[[Any, Mapping[str, str]], bool]) -> Agrees:
