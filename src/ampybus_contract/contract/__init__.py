@@ -1,6 +1,7 @@
 """The contract, loaded and typed."""
 
-from ampybus_contract.contract.load import data_directory, default_contract, load_contract
+from ampybus_contract.contract.files import data_directory
+from ampybus_contract.contract.load import default_contract, load_contract
 from ampybus_contract.contract.model import Component, Contract, DomainRule, HeaderRule, Requirement
 
 __all__ = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ampybus_contract.contract import Contract
-from ampybus_contract.contract.load import schema_problems
+from ampybus_contract.contract.files import schema_problems
 from ampybus_contract.contract.yaml_source import Source, read_yaml
 from ampybus_contract.envelope.fixture import readable_payload
 from ampybus_contract.errors import SpecError

@@ -1,0 +1,83 @@
+"""What a schema cannot say of spec files: patterns that do not compile, names that lead nowhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ampybus_contract.contract.yaml_source import Source
+from ampybus_contract.errors import SpecProblem
+
+
+def _walk(value: Any, path: str = "") -> Iterator[tuple[str, str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield f"{path}/{key}", key, inner
+            yield from _walk(inner, f"{path}/{key}")
+
+
+def pattern_problems(source: Source) -> Iterator[SpecProblem]:
+    """Patterns that are no regular expressions."""
+    for path, key, value in _walk(source.data):
+        if key in {"subtopic", "pattern"} or key.endswith("_pattern"):
+            if not isinstance(value, str):
+                continue
+            try:
+                re.compile(value)
+            except re.error as error:
+                yield source.problem(path, "a regular expression", str(error), "mend the pattern")
+
+
+def reference_problems(sources: Mapping[str, list[Source]]) -> list[SpecProblem]:
+    """Names that are used and not declared, or declared twice."""
+    everything = [source for group in sources.values() for source in group]
+    problems: list[SpecProblem] = []
+    known: dict[str, str] = {}
+    for source in sources["requirements"]:
+        for name in source.data["requirements"]:
+            if name in known:
+                got = f"{name}, also in {known[name]}"
+                problems.append(source.problem(f"/requirements/{name}", "a new ID", got, "rename one"))
+            known[name] = source.file
+    for source in everything:
+        if source not in (*sources["requirements"], *sources["checks"]):
+            problems += [
+                source.problem(path, "a declared requirement ID", repr(item), "declare it in requirements/")
+                for path, item in _used_requirements(source)
+                if item not in known
+            ]
+    for path, item in _listed_requirements(sources["checks"][0]):
+        if item not in known:
+            fix = "declare it in requirements/"
+            problems.append(sources["checks"][0].problem(path, "a declared requirement ID", repr(item), fix))
+    return problems + list(_domain_problems(sources["domain"]))
+
+
+def _used_requirements(source: Source) -> Iterator[tuple[str, Any]]:
+    for path, key, value in _walk(source.data):
+        if key in ("required", "format", "requirement"):
+            yield path, value
+        elif key in ("requirements", "required_headers"):
+            for name, item in value.items():
+                yield f"{path}/{name}", item
+
+
+def _listed_requirements(source: Source) -> Iterator[tuple[str, str]]:
+    for name, check in source.data["checks"].items():
+        for index, item in enumerate(check["requirements"]):
+            yield f"/checks/{name}/requirements/{index}", item
+
+
+def _domain_problems(domains: list[Source]) -> Iterator[SpecProblem]:
+    names = [source.data["domain"] for source in domains]
+    for source in domains:
+        name = source.data["domain"]
+        if names.count(name) > 1:
+            yield source.problem("/domain", "a domain declared once", repr(name), "rename one")
+        formulas = {field: source.data.get(field, "") for field in ("key", "dedupe_key")}
+        formulas["key_without/formula"] = source.data.get("key_without", {}).get("formula", "")
+        for field, formula in formulas.items():
+            for component in re.findall(r"\{([^}]*)\}", formula):
+                if component not in source.data["components"]:
+                    yield source.problem(f"/{field}", "declared components", component, "declare it")
