@@ -2,13 +2,21 @@
 
 from ampybus_contract.contract.files import data_directory
 from ampybus_contract.contract.load import default_contract, load_contract
-from ampybus_contract.contract.model import Component, Contract, DomainRule, HeaderRule, Requirement
+from ampybus_contract.contract.model import (
+    Component,
+    Contract,
+    DomainRule,
+    HeaderRule,
+    PayloadType,
+    Requirement,
+)
 
 __all__ = [
     "Component",
     "Contract",
     "DomainRule",
     "HeaderRule",
+    "PayloadType",
     "Requirement",
     "data_directory",
     "default_contract",

@@ -107,6 +107,7 @@ def _header(name: str, rule: Mapping[str, Any]) -> HeaderRule:
         pattern=re.compile(rule["pattern"]),
         example=rule["example"],
         date_time=rule.get("date_time", False),
+        per_run=rule.get("per_run", False),
         recommended=re.compile(recommended["pattern"]) if recommended else None,
         recommended_requirement=recommended["requirement"] if recommended else None,
     )

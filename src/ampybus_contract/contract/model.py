@@ -22,7 +22,10 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class HeaderRule:
-    """What one header must look like; ``required`` is the requirement it is present under, or None."""
+    """What one header must look like; ``required`` is the requirement it is present under, or None.
+
+    ``per_run`` says that one producer gives it the same value for all messages of a type in a run.
+    """
 
     name: str
     required: str | None
@@ -30,6 +33,7 @@ class HeaderRule:
     pattern: re.Pattern[str]
     example: str
     date_time: bool
+    per_run: bool
     recommended: re.Pattern[str] | None
     recommended_requirement: str | None
 

@@ -8,9 +8,12 @@ from ampybus_contract.errors import HeaderError
 
 
 class Headers(Mapping[str, str]):
-    """Header names and values as they travel. Unknown names are kept; equality ignores order."""
+    """Header names and values as they travel. Unknown names are kept; equality ignores order.
 
-    __slots__ = ("_items",)
+    ``plain`` is the same as a dict, for readers in a hurry; nobody may change it.
+    """
+
+    __slots__ = ("plain",)
 
     def __init__(self, items: Mapping[str, str]) -> None:
         """Copy ``items``. Raises HeaderError where a name or value is not text."""
@@ -20,24 +23,24 @@ class Headers(Mapping[str, str]):
                     f"HEADER expected text, got {type(value).__name__} in header {name!r}. "
                     "Fix: write the value as a string"
                 )
-        self._items = dict(items)
+        self.plain: dict[str, str] = dict(items)
 
     def __getitem__(self, name: str) -> str:
-        return self._items[name]
+        return self.plain[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
+        return iter(self.plain)
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.plain)
 
     def __hash__(self) -> int:
-        return hash(frozenset(self._items.items()))
+        return hash(frozenset(self.plain.items()))
 
     def __repr__(self) -> str:
-        return f"Headers({self._items!r})"
+        return f"Headers({self.plain!r})"
 
     def with_(self, **changes: str | None) -> Headers:
         """A copy with some headers set, or removed where the new value is None."""
-        merged: dict[str, str | None] = {**self._items, **changes}
+        merged: dict[str, str | None] = {**self.plain, **changes}
         return Headers({name: value for name, value in merged.items() if value is not None})

@@ -1,0 +1,196 @@
+"""The fast path: whether an envelope surely keeps the contract, in a few passes over it.
+
+Compiled from the spec once per contract, and then once per layout of headers (which names are there), per
+topic, per run and per payload type on a topic. These repeat in traffic, so they are remembered, within
+bounds. Nothing that differs from one envelope to the next is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ampybus_contract.contract import Contract, DomainRule
+from ampybus_contract.envelope import Envelope, Headers
+from ampybus_contract.envelope.codec import decompress
+from ampybus_contract.errors import DecodeError
+from ampybus_contract.validation.case import Case
+from ampybus_contract.validation.fast_headers import Layout, LayoutCompiler
+from ampybus_contract.validation.fast_payload import Agrees, compile_payload
+from ampybus_contract.validation.key_rules import key_form, key_of_topic
+from ampybus_contract.validation.payload_rules import judge_schema, payload_hash
+from ampybus_contract.validation.topic_rules import judge_topic
+
+TOPICS_KEPT = 16_384
+RUNS_KEPT = 256
+SCHEMAS_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """A topic without findings: its domain, the parts of its subtopic, and the payload types seen on it.
+
+    ``schemas`` maps schema_fqdn and schema_version to a plan, or to None where the two do not belong there.
+    """
+
+    text: str
+    domain: DomainRule
+    groups: Mapping[str, str | None]
+    key: str | None
+    key_form: Callable[[str], object] | None
+    schemas: dict[tuple[str, str], Agrees | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A topic as one run publishes to it: all that does not differ between its messages.
+
+    ``agrees`` is None where the domain carries the payloads of others.
+    """
+
+    topic: TopicPlan
+    agrees: Agrees | None
+
+
+Runs = dict[tuple[str, ...], dict[str, Route]]
+
+
+class FastPath:
+    """Says of an envelope that it surely has no finding, or that it needs a close look."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._layouts = LayoutCompiler(contract)
+        self._by_size: dict[int, tuple[Layout, Runs]] = {}
+        self._topics: dict[str, TopicPlan] = {}
+        self._free_size = min(contract.payload.compress_above, contract.payload.sent_below - 1)
+
+    def clean(self, envelope: Envelope, payload_known: bool = True) -> bool:
+        """True where a close look surely finds nothing, SHOULD included; False where it may."""
+        headers = envelope.headers.plain
+        try:
+            layout, runs = self._by_size[len(headers)]
+            route = runs[layout.run(headers)][envelope.topic]
+            text = "\n".join(layout.own(headers))
+        except KeyError:
+            return self._learn(envelope, payload_known)
+        if layout.match_own(text) is None or text.count("\n") != layout.breaks:
+            return False
+        for character in layout.forbidden:
+            if character in text:
+                return False
+        if layout.plain and payload_known and route.agrees and len(envelope.payload) <= self._free_size:
+            return route.agrees(envelope.payload, headers)
+        return self._rest(envelope, route, layout, payload_known)
+
+    def _rest(self, envelope: Envelope, route: Route, layout: Layout, payload_known: bool) -> bool:
+        """What few envelopes have: headers judged apart, no payload to compare, or one to unpack first."""
+        headers = envelope.headers.plain
+        if layout.apart and not layout.keeps_apart(headers):
+            return False
+        if layout.pointer or not payload_known:
+            return _alone(envelope, route, layout)
+        plain = self._plain(envelope, layout)
+        if plain is None:
+            return False
+        return _hashed(plain, headers, route.topic.domain) and (
+            route.agrees is None or route.agrees(plain, headers)
+        )
+
+    def _learn(self, envelope: Envelope, payload_known: bool) -> bool:
+        """Find the route of an envelope; then look again. False where it has none yet."""
+        headers = envelope.headers.plain
+        layout = self._layouts.of(headers)
+        if layout is None:
+            return False
+        known = self._by_size.get(len(headers))
+        if known is None or known[0] is not layout:
+            known = self._by_size[len(headers)] = layout, {}
+        values = layout.run(headers)
+        run = known[1].get(values)
+        if run is None:
+            if not layout.keeps_run(values):
+                return False
+            if len(known[1]) >= RUNS_KEPT:
+                known[1].clear()
+            run = known[1][values] = {}
+        route = self._route(envelope, layout)
+        if route is None:
+            return False
+        if len(run) >= TOPICS_KEPT:
+            run.clear()
+        run[envelope.topic] = route
+        return self.clean(envelope, payload_known)
+
+    def _route(self, envelope: Envelope, layout: Layout) -> Route | None:
+        topic = self._topics.get(envelope.topic) or self._topic(envelope.topic)
+        if topic is None or topic.domain.name not in layout.domains:
+            return None
+        if topic.domain.carries:
+            return Route(topic, None)
+        headers = envelope.headers.plain
+        schema = headers["schema_fqdn"], headers["schema_version"]
+        plan = topic.schemas.get(schema) or self._schema(topic, *schema)
+        return None if plan is None else Route(topic, plan)
+
+    def _plain(self, envelope: Envelope, layout: Layout) -> bytes | None:
+        """The decoded payload, or None where its size or encoding is not allowed."""
+        rule, payload = self._contract.payload, envelope.payload
+        if len(payload) >= rule.sent_below:
+            return None
+        if not layout.encoded:
+            return payload if len(payload) <= rule.compress_above else None
+        try:
+            return decompress(payload, rule.decoded_at_most)
+        except DecodeError:
+            return None
+
+    def _topic(self, text: str) -> TopicPlan | None:
+        """Learn a topic by a close look at it; None where it has findings."""
+        case = Case(Envelope(text, Headers({}), b""), self._contract)
+        domain = judge_topic(case)
+        if domain is None or case.findings:
+            return None
+        form = exact = None
+        if domain.key is not None:
+            form = key_form(domain, case.groups, self._contract.key_separator).fullmatch
+            exact = key_of_topic(domain, case.groups)
+        if len(self._topics) >= TOPICS_KEPT:
+            self._topics.clear()
+        self._topics[text] = plan = TopicPlan(text, domain, case.groups, exact, form, {})
+        return plan
+
+    def _schema(self, topic: TopicPlan, fqdn: str, version: str) -> Agrees | None:
+        """Learn a payload type on a topic by a close look at both; None where they have findings."""
+        case = Case(
+            Envelope(topic.text, Headers({"schema_fqdn": fqdn, "schema_version": version}), b""),
+            self._contract,
+        )
+        judge_topic(case)
+        kind = judge_schema(case, topic.domain)
+        plan = None
+        if kind is not None and not case.findings:
+            plan = compile_payload(self._contract, topic.domain, topic.groups, fqdn)
+        if len(topic.schemas) >= SCHEMAS_KEPT:
+            topic.schemas.clear()
+        topic.schemas[fqdn, version] = plan
+        return plan
+
+
+def _hashed(plain: bytes, headers: Mapping[str, str], domain: DomainRule) -> bool:
+    """A dead letter's payload may be anything, but its hash is that of the decoded bytes."""
+    return not domain.payload_hash or headers[domain.payload_hash["header"]] == payload_hash(plain)
+
+
+def _alone(envelope: Envelope, route: Route, layout: Layout) -> bool:
+    """Without a payload to compare with: the key has the form that the topic asks for."""
+    if layout.pointer and envelope.payload:
+        return False
+    headers, topic = envelope.headers.plain, route.topic
+    key, domain = headers["partition_key"], topic.domain
+    if topic.key is not None:
+        if key != topic.key:
+            return False
+    elif topic.key_form is not None and topic.key_form(key) is None:
+        return False
+    return domain.key is None or domain.dedupe_key != domain.key or headers["dedupe_key"] == key

@@ -1,0 +1,168 @@
+"""Headers on the fast path: one regular expression over all values of a message, joined by line feeds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+
+from ampybus_contract.contract import Contract, DomainRule, HeaderRule
+from ampybus_contract.validation.header_rules import well_advised, well_formed
+
+LAYOUTS_KEPT = 64
+SIGHTINGS_KEPT = 4096
+SIGHTINGS_TO_COMPILE = 8
+
+Values = Callable[[Mapping[str, str]], tuple[str, ...]]
+Match = Callable[[str], object]
+
+DAY_EXISTS = (
+    r"(?:(?!0000)....-..-(?:[01]|2[0-8])|(?!0000)[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+    r"|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)-02-29)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A set of header names without findings of its own.
+
+    ``run`` gives the values that repeat within a run, ``own`` those of one message, of which there are
+    ``breaks`` + 1. ``match_run`` and ``match_own`` want them joined by line feeds, without a ``forbidden``
+    character. ``apart`` are rules whose pattern cannot stand in a larger one; ``domains`` need
+    no more headers; ``plain`` ones carry a payload as it is and have nothing apart.
+    """
+
+    run: Values
+    match_run: Match
+    own: Values
+    match_own: Match
+    breaks: int
+    forbidden: tuple[str, ...]
+    apart: tuple[HeaderRule, ...]
+    parent: re.Pattern[str] | None
+    domains: frozenset[str]
+    pointer: bool
+    encoded: bool
+    plain: bool
+
+    def keeps_run(self, values: tuple[str, ...]) -> bool:
+        """Whether the values that repeat within a run have the form they need."""
+        text = "\n".join(values)
+        known = self.match_run(text) is not None and text.count("\n") == len(values) - 1
+        return known and not any(character in text for character in self.forbidden)
+
+    def keeps_apart(self, headers: Mapping[str, str]) -> bool:
+        """Whether values with patterns of their own match, and the trace headers name one trace."""
+        for rule in self.apart:
+            if not well_formed(rule, headers[rule.name]) or not well_advised(rule, headers[rule.name]):
+                return False
+        match = self.parent.fullmatch(headers["traceparent"]) if self.parent else None
+        return match is None or all(
+            headers.get(name, part) == part for name, part in match.groupdict().items()
+        )
+
+
+class LayoutCompiler:
+    """Compiles the layouts that come again; a layout seen a few times only is left to the close look."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._sightings: dict[frozenset[str], int] = {}
+        self._forbidden = _forbidden(contract.header_value)
+        self._known: dict[frozenset[str], Layout] = {}
+
+    def of(self, names: Iterable[str]) -> Layout | None:
+        """The layout of these names; None while it is new, and where the names alone are wrong."""
+        key = frozenset(names)
+        layout = self._known.get(key)
+        if layout is not None:
+            return layout
+        seen = self._sightings.get(key, 0) + 1
+        if len(self._sightings) >= SIGHTINGS_KEPT:
+            self._sightings.clear()
+        self._sightings[key] = seen
+        if seen != SIGHTINGS_TO_COMPILE:
+            return None
+        layout = self._compile(sorted(key), key)
+        if layout is not None:
+            if len(self._known) >= LAYOUTS_KEPT:
+                self._known.clear()
+            self._known[key] = layout
+            del self._sightings[key]
+        return layout
+
+    def _compile(self, names: list[str], present: frozenset[str]) -> Layout | None:
+        contract = self._contract
+        if self._forbidden is None or not all(contract.header_name.fullmatch(name) for name in names):
+            return None
+        if any(rule.required and name not in present for name, rule in contract.headers.items()):
+            return None
+        pointers = [name for name in contract.pointer_headers if name in present]
+        if pointers and len(pointers) != len(contract.pointer_headers):
+            return None
+        rules = {name: contract.headers[name] for name in names if name in contract.headers}
+        run = [name for name, rule in rules.items() if rule.per_run]
+        own = [name for name in names if name not in run]
+        if len(run) < 2 or len(own) < 2:
+            return None
+        apart = tuple(rule for rule in rules.values() if not _joins(rule))
+        parent = rules["traceparent"].pattern if "traceparent" in rules else None
+        return Layout(
+            run=itemgetter(*run),
+            match_run=_joined(run, rules),
+            own=itemgetter(*own),
+            match_own=_joined(own, rules),
+            breaks=len(own) - 1,
+            forbidden=tuple(sorted(self._forbidden - {"\n"})),
+            apart=apart,
+            parent=parent if parent is not None and parent.groupindex else None,
+            domains=frozenset(
+                domain.name for domain in contract.domains.values() if present >= _needed(domain)
+            ),
+            pointer=bool(pointers),
+            encoded="content_encoding" in present,
+            plain=not (apart or pointers or "content_encoding" in present),
+        )
+
+
+def _needed(domain: DomainRule) -> set[str]:
+    return {*domain.required_headers, *(("dedupe_key",) if domain.dedupe_key else ())}
+
+
+_POSITIONAL = re.compile(r"\\[1-9]|\(\?P|\(\?\(")
+
+
+def _joins(rule: HeaderRule) -> bool:
+    """Whether the rule's patterns mean the same inside a larger one: no named group, reference or flag."""
+    patterns = [rule.pattern, *([rule.recommended] if rule.recommended else ())]
+    return all(item.flags == re.UNICODE and not _POSITIONAL.search(item.pattern) for item in patterns)
+
+
+def _joined(names: list[str], rules: Mapping[str, HeaderRule]) -> Match:
+    pieces = [_piece(rules[name]) if name in rules and _joins(rules[name]) else r"[^\n]*" for name in names]
+    return re.compile("\n".join(pieces)).fullmatch
+
+
+def _piece(rule: HeaderRule) -> str:
+    ahead = f"(?={DAY_EXISTS})" if rule.date_time else ""
+    if rule.recommended:
+        ahead += rf"(?=(?:{rule.recommended.pattern})(?:\n|\Z))"
+    return f"{ahead}(?:{rule.pattern.pattern})"
+
+
+_NEGATED_CLASS = re.compile(r"\[\^((?:\\[rnt]|\\x[0-9a-fA-F]{2})+)\]\*")
+_ESCAPES = {r"\r": "\r", r"\n": "\n", r"\t": "\t"}
+
+
+def _forbidden(pattern: re.Pattern[str]) -> frozenset[str] | None:
+    """The characters that a pattern such as ``[^\\r\\n]*`` forbids; None for any other form or without LF."""
+    whole = _NEGATED_CLASS.fullmatch(pattern.pattern)
+    if whole is None or pattern.flags != re.UNICODE:
+        return None
+    found = frozenset(
+        _ESCAPES.get(item) or chr(int(item[2:], 16))
+        for item in re.findall(r"\\x[0-9a-fA-F]{2}|\\.", whole[1])
+    )
+    return found if "\n" in found else None
