@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ampybus_contract.contract import Contract
 from ampybus_contract.harness import checkers, scenarios
 from ampybus_contract.pytest_plugin import ConformanceCheck
 
@@ -31,3 +32,20 @@ def test_unknown_headers_survive(ampybus: ConformanceCheck) -> None:
 @pytest.mark.ampybus("ENV-06")
 def test_payload_bytes_are_identical(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.payload_sizes, checkers.payload_changed, checkers.lost_write)
+
+
+@pytest.mark.ampybus("ENV-04")
+def test_the_schema_version_fits_the_topic(ampybus: ConformanceCheck) -> None:
+    refused = checkers.violation_accepted(versions)
+    ampybus(scenarios.versions, refused, checkers.broken_on_wire(versions), checkers.refused_valid)
+
+
+@pytest.mark.ampybus("ENV-07")
+def test_an_unknown_encoding_is_a_decode_error(ampybus: ConformanceCheck) -> None:
+    refused = checkers.violation_accepted(lambda contract: [contract.payload.requirements["encoding"]])
+    ampybus(scenarios.unknown_encoding, refused, checkers.poison_delivered, checkers.reason_wrong)
+
+
+def versions(contract: Contract) -> list[str]:
+    """What a schema_version must keep: its form, and the agreement of the majors."""
+    return [contract.headers["schema_version"].format, contract.payload.requirements["version"]]

@@ -59,12 +59,20 @@ def buried(envelope: Envelope, **changes: str | None) -> Event:
     return stored(Envelope(topic, envelope.headers.with_(**headers), envelope.payload))
 
 
+def moved(poison: Envelope) -> Envelope:
+    return replace(buried(poison).envelope, topic=ELSEWHERE)
+
+
 def changed(envelope: Envelope, **headers: str | None) -> Envelope:
     return replace(envelope, headers=envelope.headers.with_(**headers))
 
 
 WRONG_KEY = changed(MADE.envelope(DOMAIN), partition_key="not.it")
 UNDERSCORED = replace(MADE.envelope(DOMAIN), topic=A.topic.replace(".", "_").replace("_", ".", 1))
+UNDECODED = changed(MADE.envelope(DOMAIN), content_encoding="br")
+LARGE = MADE.sized(DOMAIN, CONTRACT.payload.compress_above + 1)
+ELSEWHERE = f"{CONTRACT.topic.prefix}.{CONTRACT.topic.environments[1]}.dlq.v1.{DOMAIN}"
+wrong_on_wire = checkers.broken_on_wire(lambda contract: contract.key_requirements.values())
 refuses_keys = checkers.violation_accepted(lambda contract: contract.key_requirements.values())
 
 GOOD = [
@@ -123,6 +131,13 @@ BAD: list[tuple[checkers.Checker, list[Event], int]] = [
     (checkers.dead_letter_changed, [injected(POISON), buried(POISON, dlq_payload_hash=None)], 2),
     (checkers.poison_retried, [injected(POISON), delivered(POISON)], 2),
     (checkers.poison_retried, [injected(POISON), buried(POISON, retry_count="2")], 2),
+    (checkers.poison_delivered, [injected(UNDECODED), delivered(UNDECODED)], 2),
+    (checkers.reason_wrong, [injected(POISON), buried(POISON, dlq_reason="contract_violation: x")], 2),
+    (checkers.cross_env, [injected(POISON), replace(buried(POISON), envelope=moved(POISON))], 2),
+    (checkers.topic_changed, [*published(A), delivered(replace(A, topic=OTHER.topic))], 2),
+    (checkers.sent_plain, [*published(LARGE), stored(LARGE)], 2),
+    (checkers.sent_plain, published(LARGE), 1),
+    (wrong_on_wire, [stored(WRONG_KEY)], 1),
 ]
 
 

@@ -156,9 +156,9 @@ class CheckRule:
     mutants: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Contract:
-    """The whole contract."""
+    """The whole contract; two are equal only when they are the same object, which makes it a cache key."""
 
     version: str
     topic: TopicRule

@@ -12,7 +12,7 @@ from ampybus_contract.contract import Contract
 from ampybus_contract.errors import BindingCrashError, BrokerError
 from ampybus_contract.harness.checkers import Checker, lost_write, nothing_shown, refused_valid, unanswered
 from ampybus_contract.harness.history import Anomaly, Event
-from ampybus_contract.harness.stage import Stage
+from ampybus_contract.harness.stage import Stage, claims
 from ampybus_contract.harness.verdicts import Result, Verdict, evidence
 
 Scenario = Callable[[Stage], Awaitable[None]]
@@ -68,11 +68,6 @@ class Judge:
             finally:
                 await stage.close()
             return stage.history
-
-
-def claims(binding: Binding) -> frozenset[str]:
-    """The capabilities that a binding claims beyond publish and subscribe."""
-    return frozenset(getattr(binding, "capabilities", ()))
 
 
 def make(factory: BindingFactory) -> Binding:

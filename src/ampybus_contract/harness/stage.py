@@ -31,12 +31,18 @@ class Stage:
         self.contract = contract
         self.binding = binding
         self.probe = probe
+        self.claims = claims(binding)
         self.patience = patience
         self.workload = Workload(contract, seed)
         self.history: list[Event] = []
         self.unanswered = 0
         self._changed = asyncio.Event()
         self._began = asyncio.get_running_loop().time()
+
+    def pattern(self, domain: str, env: str = "") -> str:
+        """The pattern for all topics of a domain, in the workload's environment or another."""
+        topic = self.workload.envelope(domain, env=env).topic
+        return ".".join([*topic.split(".")[:4], ">"])
 
     async def open(self, endpoint: Endpoint) -> None:
         """Start the binding. Raises BindingCrashError where it fails or takes too long."""
@@ -174,3 +180,8 @@ class Stage:
         at = int((asyncio.get_running_loop().time() - self._began) * 1e9)
         self.history.append(Event(at, actor, operation, outcome, envelope, attempt, pattern, error))
         self._changed.set()
+
+
+def claims(binding: Binding) -> frozenset[str]:
+    """The capabilities that a binding claims beyond publish and subscribe."""
+    return frozenset(getattr(binding, "capabilities", ()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from ampybus_contract.contract import Contract
@@ -47,26 +49,63 @@ class Workload:
             ]
         )  # fmt: skip
 
-    def envelope(self, domain: str, key: int = 0, size: int = 0, **headers: str | None) -> Envelope:
-        """A valid envelope; the same ``key`` number gives the same key, ``size`` adds that many bytes."""
+    def envelope(
+        self,
+        domain: str,
+        key: int = 0,
+        size: int = 0,
+        env: str = "",
+        parts: Mapping[str, str] | None = None,
+        **headers: str | None,
+    ) -> Envelope:
+        """A valid envelope; the same ``key`` number gives the same key, ``size`` adds that many bytes.
+
+        ``env`` is another environment than the first, ``parts`` replaces components of the key.
+        """
         self.made += 1
         rule, sample = self.contract.domains[domain], self.contract.samples[domain]
-        parts = {
-            name: values[key % len(values)].replace("{n}", str(self.made))
-            for name, values in sample.components.items()
-        }
-        payload = self._payload(domain, parts, size)
+        values = self.parts(domain, key) | dict(parts or {})
+        payload = self._payload(domain, values, size)
         base = {name: item.example for name, item in self.contract.headers.items() if item.required}
         base["message_id"] = str(uuid7(EPOCH_MS + self.made, self.random.getrandbits(74)))
         base["schema_fqdn"] = sample.payload
         if rule.key:
-            base["partition_key"] = fill(rule.key, parts)
+            base["partition_key"] = fill(rule.key, values)
         if rule.dedupe_key:
-            base["dedupe_key"] = fill(rule.dedupe_key, parts)
+            base["dedupe_key"] = fill(rule.dedupe_key, values)
         topic = self.contract.topic
         version = sample.payload.split(".")[-2]
-        text = f"{topic.prefix}.{self.env}.{domain}.{version}.{fill(sample.subtopic, parts)}"
+        text = f"{topic.prefix}.{env or self.env}.{domain}.{version}.{fill(sample.subtopic, values)}"
         return Envelope(text, Headers(base).with_(**headers), payload)
+
+    def parts(self, domain: str, key: int) -> dict[str, str]:
+        """The components of key number ``key``."""
+        components = self.contract.samples[domain].components
+        return {
+            name: values[key % len(values)].replace("{n}", str(self.made))
+            for name, values in components.items()
+        }
+
+    def sized(self, domain: str, total: int, **headers: str | None) -> Envelope:
+        """A valid envelope whose payload has exactly ``total`` bytes before compression."""
+        envelope = self.envelope(domain)
+        size = total
+        while True:
+            payload = self._payload(domain, self.parts(domain, 0), size)
+            if len(payload) == total:
+                return Envelope(envelope.topic, envelope.headers.with_(**headers), payload)
+            size -= len(payload) - total
+
+    def keys(self, domain: str) -> int:
+        """How many keys the samples give a domain."""
+        components = self.contract.samples[domain].components
+        return math.lcm(*(len(values) for values in components.values()))
+
+    def pointer(self, domain: str, key: int = 0) -> Envelope:
+        """A valid pointer envelope: no payload, and the pointer headers of the contract."""
+        examples = {name: self.contract.headers[name].example for name in self.contract.pointer_headers}
+        envelope = self.envelope(domain, key)
+        return Envelope(envelope.topic, envelope.headers.with_(**examples), b"")
 
     def _payload(self, domain: str, parts: dict[str, str], size: int) -> bytes:
         rule, sample = self.contract.domains[domain], self.contract.samples[domain]

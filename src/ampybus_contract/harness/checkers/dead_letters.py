@@ -1,0 +1,87 @@
+"""Messages that nobody can process, and what became of them."""
+
+from __future__ import annotations
+
+from ampybus_contract.contract import Contract
+from ampybus_contract.harness.checkers.reading import History, letters_of, musts, only, poison_of
+from ampybus_contract.harness.history import Anomaly, Operation
+from ampybus_contract.validation import validate
+
+
+def dead_letter_missing(history: History, contract: Contract) -> list[Anomaly]:
+    """Poison that is not in the DLQ exactly once; messages are told apart by their payload."""
+    found: list[Anomaly] = []
+    for poison in poison_of(history, contract):
+        letters = letters_of(history, poison, contract)
+        if len(letters) != 1:
+            said = "is not in the DLQ: it was dropped silently" if not letters else "is there more than once"
+            found.append(Anomaly(f"A message that nobody can process {said}.", (poison, *letters)))
+    return found
+
+
+def dead_letter_changed(history: History, contract: Contract) -> list[Anomaly]:
+    """A dead letter without its original headers and bytes, or with a wrong reason, origin or hash (D25)."""
+    found: list[Anomaly] = []
+    added = contract.dead_letter.headers
+    for poison in poison_of(history, contract):
+        for letter in letters_of(history, poison, contract):
+            headers = letter.envelope.headers
+            changed = [name for name, value in poison.envelope.headers.items() if headers.get(name) != value]
+            wrong = [name for name in added.values() if name not in headers]
+            wrong += [
+                finding.where.removeprefix("headers.")
+                for finding in validate(letter.envelope, contract)
+                if finding.level == "MUST" and finding.where.removeprefix("headers.") in added.values()
+            ]
+            if headers.get(added["origin"], poison.topic) != poison.topic:
+                wrong.append(added["origin"])
+            if changed or wrong:
+                names = ", ".join(dict.fromkeys([*changed, *wrong]))
+                found.append(
+                    Anomaly(f"The dead letter differs from the message in: {names}.", (poison, letter))
+                )
+    return found
+
+
+def poison_retried(history: History, contract: Contract) -> list[Anomaly]:
+    """Poison that was handed to the handler or counted as retried; no retry can mend it (D24)."""
+    found: list[Anomaly] = []
+    for poison in poison_of(history, contract):
+        again = [
+            item
+            for item in only(history, Operation.DELIVER)
+            if item.envelope.payload == poison.envelope.payload and item.topic == poison.topic
+        ]
+        counted = [
+            letter
+            for letter in letters_of(history, poison, contract)
+            if letter.envelope.headers.get("retry_count", "0") != "0"
+        ]
+        if again or counted:
+            shown = (*again, *counted)[:2]
+            found.append(Anomaly("A message that can never be decoded was tried again.", (poison, *shown)))
+    return found
+
+
+def poison_delivered(history: History, contract: Contract) -> list[Anomaly]:
+    """Poison that was handed to the handler as if it could be read (D19)."""
+    return [
+        Anomaly("A message that cannot be decoded was handed to the handler.", (poison, item))
+        for poison in poison_of(history, contract)
+        for item in only(history, Operation.DELIVER)
+        if item.id == poison.id and item.topic == poison.topic
+    ]
+
+
+def reason_wrong(history: History, contract: Contract) -> list[Anomaly]:
+    """A dead letter whose reason code is not that of its poison: undecodable, or another violation (D25)."""
+    rule = contract.dead_letter
+    found: list[Anomaly] = []
+    for poison in poison_of(history, contract):
+        broken = {finding.requirement for finding in musts(poison, contract)}
+        code = rule.codes["undecodable" if broken & rule.decode_requirements else "violation"]
+        for letter in letters_of(history, poison, contract):
+            got = letter.envelope.headers.get(rule.headers["reason"], "none").partition(":")[0]
+            if got != code:
+                found.append(Anomaly(f"The reason should be {code}, it is {got}.", (poison, letter)))
+    return found

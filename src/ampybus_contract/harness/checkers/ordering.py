@@ -1,0 +1,43 @@
+"""Messages of one key in another order than they were published in."""
+
+from __future__ import annotations
+
+from ampybus_contract.contract import Contract
+from ampybus_contract.harness.checkers.reading import History, only
+from ampybus_contract.harness.history import Anomaly, Event, Operation, Outcome
+
+
+def key_reordered(history: History, _contract: Contract) -> list[Anomaly]:
+    """Two messages of one producer and key that a consumer first gets in the other order.
+
+    Sample: publish a, publish b, deliver b, deliver a. A redelivery of what was seen is no reordering.
+    """
+    return _reordered(history, Operation.DELIVER, "arrived")
+
+
+def effect_reordered(history: History, _contract: Contract) -> list[Anomaly]:
+    """Two messages of one producer and key that take effect in the other order, as after a retry."""
+    return _reordered(history, Operation.EFFECT, "took effect")
+
+
+def _reordered(history: History, operation: Operation, verb: str) -> list[Anomaly]:
+    published: dict[str, tuple[int, Event]] = {}
+    for position, item in enumerate(history):
+        if item.operation is Operation.PUBLISH and item.outcome is Outcome.INVOKE:
+            published.setdefault(item.id, (position, item))
+    found: list[Anomaly] = []
+    newest: dict[tuple[str, str, str], Event] = {}
+    seen: set[tuple[str, str]] = set()
+    for item in only(history, operation):
+        if item.id not in published or (item.actor, item.id) in seen:
+            continue
+        seen.add((item.actor, item.id))
+        position, origin = published[item.id]
+        lane = (item.actor, origin.actor, origin.key)
+        last = newest.get(lane)
+        if last is not None and position < published[last.id][0]:
+            sentence = f"Two messages of one key {verb} in the other order."
+            found.append(Anomaly(sentence, (origin, published[last.id][1], last, item)))
+        else:
+            newest[lane] = item
+    return found

@@ -1,0 +1,78 @@
+"""What a publish was answered, against what it should have been."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ampybus_contract.contract import Contract
+from ampybus_contract.harness.checkers.reading import Checker, History, musts, only, words
+from ampybus_contract.harness.history import Anomaly, Operation, Outcome
+
+
+def violation_accepted(select: Callable[[Contract], Iterable[str]]) -> Checker:
+    """A checker for envelopes that break one of the selected requirements and were not refused for good.
+
+    A refusal is a publish that fails definitely, and nothing on the wire.
+    """
+
+    def accepted(history: History, contract: Contract) -> list[Anomaly]:
+        wrong = set(select(contract))
+        stored = {item.id: item for item in only(history, Operation.STORE)}
+        found: list[Anomaly] = []
+        for item in history:
+            if item.operation is not Operation.PUBLISH or item.outcome is Outcome.INVOKE:
+                continue
+            broken = [finding for finding in musts(item, contract) if finding.requirement in wrong]
+            if broken and (item.outcome is not Outcome.FAIL or item.id in stored):
+                on_wire = (stored[item.id],) if item.id in stored else ()
+                found.append(Anomaly(f"Not refused: {words(broken[0])}", (item, *on_wire)))
+        return found
+
+    return accepted
+
+
+def hint_missing(history: History, contract: Contract) -> list[Anomaly]:
+    """A refused topic whose error does not hold the topic that was meant, where the contract can tell."""
+    found: list[Anomaly] = []
+    for item in history:
+        if item.operation is not Operation.PUBLISH or item.outcome is not Outcome.FAIL:
+            continue
+        for finding in musts(item, contract):
+            meant = finding.hint.removeprefix("did you mean ").removesuffix("?")
+            if finding.where == "topic" and meant != finding.hint and meant not in item.error:
+                found.append(Anomaly(f"The refusal does not say that {meant} was meant.", (item,)))
+    return found
+
+
+def refused_valid(history: History, contract: Contract) -> list[Anomaly]:
+    """A publish of a valid envelope that failed."""
+    return [
+        Anomaly(f"An envelope that keeps the contract was refused: {item.error}", (item,))
+        for item in history
+        if item.operation is Operation.PUBLISH and item.outcome is Outcome.FAIL and not musts(item, contract)
+    ]
+
+
+def unanswered(history: History, contract: Contract) -> list[Anomaly]:
+    """A publish of a valid envelope whose outcome stays open although nothing was disturbed."""
+    return [
+        Anomaly(f"A publish of a valid envelope had no definite outcome: {item.error}", (item,))
+        for item in history
+        if item.operation is Operation.PUBLISH and item.outcome is Outcome.INFO and not musts(item, contract)
+    ]
+
+
+def broken_on_wire(select: Callable[[Contract], Iterable[str]]) -> Checker:
+    """A checker for messages that the binding stored and that break one of the selected requirements."""
+
+    def broken(history: History, contract: Contract) -> list[Anomaly]:
+        wrong = set(select(contract))
+        injected = {item.id for item in only(history, Operation.INJECT)}
+        return [
+            Anomaly(f"What the binding stored breaks the contract. {words(found[0])}", (item,))
+            for item in only(history, Operation.STORE)
+            if item.id not in injected
+            and (found := [finding for finding in musts(item, contract) if finding.requirement in wrong])
+        ]
+
+    return broken

@@ -1,0 +1,28 @@
+"""Bindings broken in exactly one way each: the proof that a check can fail.
+
+Each wraps the reference binding over any transport, in a few lines.
+"""
+
+from __future__ import annotations
+
+from ampybus_contract.contract import Contract, default_contract
+from ampybus_contract.harness.mutants import (
+    dead_letters,
+    envelope,
+    idempotency,
+    keys,
+    large_payloads,
+    ordering,
+    topics,
+)
+from ampybus_contract.harness.mutants.build import Mutant
+
+CHAPTERS = (envelope, topics, keys, ordering, idempotency, dead_letters, large_payloads)
+
+__all__ = ["Mutant", "mutants"]
+
+
+def mutants(contract: Contract | None = None) -> list[Mutant]:
+    """Every mutant, one for each required header among them."""
+    known = contract or default_contract()
+    return [mutant for chapter in CHAPTERS for mutant in chapter.mutants(known)]

@@ -1,0 +1,41 @@
+"""What is done to a binding; none of these knows what is right."""
+
+from ampybus_contract.harness.scenarios.dead_letters import poison
+from ampybus_contract.harness.scenarios.envelope import payload_sizes, round_trip, unknown_encoding, versions
+from ampybus_contract.harness.scenarios.idempotency import duplicates
+from ampybus_contract.harness.scenarios.keys import missing_keys, separators, wrong_keys
+from ampybus_contract.harness.scenarios.large_payloads import (
+    compression_threshold,
+    decompression_bomb,
+    pointers,
+)
+from ampybus_contract.harness.scenarios.ordering import keyed_stream, keyed_stream_with_retries
+from ampybus_contract.harness.scenarios.topics import (
+    bad_topics,
+    environments,
+    every_name,
+    wildcard_subscriptions,
+    wildcard_topics,
+)
+
+__all__ = [
+    "bad_topics",
+    "compression_threshold",
+    "decompression_bomb",
+    "duplicates",
+    "environments",
+    "every_name",
+    "keyed_stream",
+    "keyed_stream_with_retries",
+    "missing_keys",
+    "payload_sizes",
+    "pointers",
+    "poison",
+    "round_trip",
+    "separators",
+    "unknown_encoding",
+    "versions",
+    "wildcard_subscriptions",
+    "wildcard_topics",
+    "wrong_keys",
+]

@@ -1,0 +1,56 @@
+"""Payloads around the limits of the contract."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ampybus_contract.envelope import Envelope
+from ampybus_contract.envelope.codec import compress
+from ampybus_contract.harness.stage import Stage
+
+KEYS = 6
+
+
+async def compression_threshold(stage: Stage) -> None:
+    """Payloads one byte below, at and above the threshold, plain, and above it compressed."""
+    domain = stage.workload.keyed_domain()
+    bound = stage.contract.payload.compress_above
+    await stage.subscribe(stage.pattern(domain))
+    plain = [stage.workload.sized(domain, bound + step) for step in (-1, 0)]
+    packed = stage.workload.sized(domain, bound + 1, content_encoding="gzip")
+    packed = replace(packed, payload=compress(packed.payload))
+    above = stage.workload.sized(domain, bound + 1)
+    await stage.publish(*plain, packed, above)
+    await stage.applied([*plain, packed])
+
+
+async def pointers(stage: Stage) -> None:
+    """A pointer envelope as it should be, one without each of its headers, and one with a payload."""
+    domain = stage.workload.keyed_domain()
+    await stage.subscribe(stage.pattern(domain))
+    whole = [stage.workload.pointer(domain, key) for key in range(KEYS)]
+    await stage.publish(*whole)
+    for name in stage.contract.pointer_headers:
+        part = stage.workload.pointer(domain)
+        await stage.publish(replace(part, headers=part.headers.with_(**{name: None})))
+    await stage.publish(replace(stage.workload.pointer(domain), payload=b"payload"))
+    await stage.applied(whole)
+
+
+async def decompression_bomb(stage: Stage) -> None:
+    """A small message that decompresses to more than the cap, published, and put on the wire."""
+    domain = stage.workload.keyed_domain()
+    await stage.subscribe(stage.pattern(domain))
+    size = stage.contract.payload.decoded_at_most + 1
+    bombs = []
+    packed = compress(stage.workload.sized(domain, size).payload)
+    for _ in range(2):
+        bomb = stage.workload.envelope(domain, content_encoding="gzip")
+        bombs.append(Envelope(bomb.topic, bomb.headers, packed))
+    await stage.publish(bombs[0])
+    if "dlq" in stage.claims:
+        await stage.inject(bombs[1])
+        await stage.buried(1)
+    after = [stage.workload.envelope(domain, key) for key in range(KEYS)]
+    await stage.publish(*after)
+    await stage.applied(after)
