@@ -25,8 +25,8 @@ def problems(directory: Path) -> list[SpecProblem]:
 
 
 def test_a_new_header_pattern_is_followed(spec_copy: Path, bars: Envelope) -> None:
-    edit(spec_copy / "headers.yaml", "run_id: {per_run: true, required: HDR-01, format: HDR-08, pattern: '[^\\r\\n\\x00]+'",
-         "run_id: {per_run: true, required: HDR-01, format: HDR-08, pattern: 'run-[0-9]+'")  # fmt: skip
+    old = "run_id: {per_run: true, required: HDR-01, format: HDR-08, pattern: "
+    edit(spec_copy / "headers.yaml", old + r"'[^\r\n\x00]+'", old + "'run-[0-9]+'")
     found = validate(bars, load_contract(spec_copy))
     assert [(item.requirement, item.where) for item in found] == [("HDR-08", "headers.run_id")]
 

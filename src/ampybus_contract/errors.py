@@ -85,6 +85,12 @@ class BindingCrashError(AmpyBusError):
     code = "BINDING"
 
 
+class StrategyError(AmpyBusError):
+    """A Hypothesis strategy was asked for something that the contract does not have."""
+
+    code = "STRATEGY"
+
+
 class TargetError(AmpyBusError):
     """What is to be judged, or on what, cannot be found."""
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ampybus_contract.contract.meaning import build_meaning
 from ampybus_contract.contract.model import (
     CheckRule,
     Component,
@@ -84,6 +85,7 @@ def build(sources: Mapping[str, list[Source]]) -> Contract:
             )
             for name, item in sources["samples"][0].data["domains"].items()
         },
+        meaning=build_meaning(sources["payloads"][0].data),
         checks={
             name: CheckRule(
                 name,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ampybus_contract.contract.build import build
 from ampybus_contract.contract.files import data_directory, read_spec
+from ampybus_contract.contract.meaning import meaning_problems
 from ampybus_contract.contract.model import Contract
 from ampybus_contract.contract.references import pattern_problems, reference_problems
 from ampybus_contract.errors import SpecError
@@ -26,6 +27,7 @@ def load_contract(directory: Path) -> Contract:
             item for group in sources.values() for source in group for item in pattern_problems(source)
         ]
         problems += reference_problems(sources)
+        problems += meaning_problems(sources["payloads"][0])
     if problems:
         raise SpecError(problems)
     return build(sources)

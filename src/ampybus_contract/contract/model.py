@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ampybus_contract.contract.meaning import PayloadMeaning
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -179,6 +181,7 @@ class Contract:
     effects_remembered: int
     infrastructure_headers: frozenset[str]
     samples: Mapping[str, SampleRule]
+    meaning: PayloadMeaning
     checks: Mapping[str, CheckRule]
 
     def canonical(self, fqdn: str) -> str:

@@ -31,7 +31,7 @@ def pattern_problems(source: Source) -> Iterator[SpecProblem]:
 
 def reference_problems(sources: Mapping[str, list[Source]]) -> list[SpecProblem]:
     """Names that are used and not declared, or declared twice."""
-    everything = [source for group in sources.values() for source in group]
+    everything = [source for kind, group in sources.items() if kind != "payloads" for source in group]
     problems: list[SpecProblem] = []
     known: dict[str, str] = {}
     for source in sources["requirements"]:

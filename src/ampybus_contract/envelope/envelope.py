@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ampybus_contract.envelope.headers import Headers
+
+_SHOWN_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +20,13 @@ class Envelope:
     topic: str
     headers: Headers
     payload: bytes
+
+    def __repr__(self) -> str:
+        """All of a short envelope; of a long payload the first bytes and its size, so that it can be read."""
+        more = len(self.payload) - _SHOWN_BYTES
+        shown = repr(self.payload[:_SHOWN_BYTES]) + (f" and {more} bytes more" if more > 0 else "")
+        return f"Envelope(topic={self.topic!r}, headers={self.headers!r}, payload={shown})"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """The same for IPython and Hypothesis, which would otherwise print every field in full."""
+        printer.text(repr(self))
