@@ -6,12 +6,31 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ampybus_contract.contract.chapters import (
+    BackpressureRule,
+    KafkaMapping,
+    LabelRule,
+    LatencyObjective,
+    LogRule,
+    MetricRule,
+    NatsMapping,
+    PointerRule,
+    ReasonRule,
+    ReplayRule,
+    SecurityRule,
+    ServiceLevels,
+    ServiceRule,
+    TracingRule,
+)
 from ampybus_contract.contract.meaning import PayloadMeaning
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One normative statement: level MUST, SHOULD, MAY or INFO, and the checks that show it."""
+    """One normative statement: level MUST, SHOULD, MAY or INFO, and the checks that show it.
+
+    Where no check can show it, ``no_check`` says why.
+    """
 
     id: str
     level: str
@@ -20,6 +39,12 @@ class Requirement:
     rationale: str
     fix: str
     checks: tuple[str, ...]
+    no_check: str | None = None
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """The decisions (D1, D2, …) by which it is stricter or clearer than the ampy-bus document."""
+        return tuple(re.findall(r"\bD[0-9]+\b", self.clause))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +92,20 @@ class PayloadType:
 
 @dataclass(frozen=True, slots=True)
 class DomainRule:
-    """One domain: subtopic grammar, payload types, key formula.
+    """One domain: subtopic grammar, payload types, key formula, and the policies it names.
 
-    ``key_without`` is the formula without its optional part.
+    ``key_without`` is the formula without its optional part. ``replay`` and ``latency`` are None where the
+    domain has none; of ``priority``, backpressure slows the lowest first.
     """
 
     name: str
     ordering: str
+    tier: str
+    priority: int
+    replay: str | None
+    retention: str
+    latency: str | None
+    personal_data: str
     subtopic: re.Pattern[str]
     payloads: Mapping[str, PayloadType]
     aliases: Mapping[str, str]
@@ -148,7 +180,11 @@ class SampleRule:
 
 @dataclass(frozen=True, slots=True)
 class CheckRule:
-    """One conformance check; ``claim`` is the capability without which it does not apply, or None."""
+    """One conformance check; ``claim`` is the capability without which it does not apply, or None.
+
+    ``where`` is the least it runs on: the ``memory`` broker, a ``real`` one with what ``needs`` names, or
+    the ``goldens``. ``planned``: no suite judges it yet.
+    """
 
     id: str
     chapter: str
@@ -156,18 +192,24 @@ class CheckRule:
     claim: str | None
     requirements: tuple[str, ...]
     mutants: tuple[str, ...]
+    where: str
+    needs: tuple[str, ...]
+    planned: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contract:
-    """The whole contract; two are equal only when they are the same object, which makes it a cache key."""
+    """The whole contract; two are equal only when they are the same object, which makes it a cache key.
+
+    ``envelope_requirements`` are those that an envelope alone can violate.
+    """
 
     version: str
     topic: TopicRule
     payload: PayloadRule
     key_separator: str
     key_requirements: Mapping[str, str]
-    pointer_headers: tuple[str, ...]
+    pointer: PointerRule
     pointer_requirements: Mapping[str, str]
     header_name: re.Pattern[str]
     header_value: re.Pattern[str]
@@ -175,14 +217,45 @@ class Contract:
     headers: Mapping[str, HeaderRule]
     domains: Mapping[str, DomainRule]
     requirements: Mapping[str, Requirement]
-    retry: RetryRule
+    envelope_requirements: frozenset[str]
+    tiers: Mapping[str, RetryRule]
+    reasons: Mapping[str, ReasonRule]
     dead_letter: DeadLetterRule
-    in_flight: int
+    backpressure: BackpressureRule
+    replay: ReplayRule
+    metrics: Mapping[str, MetricRule]
+    labels: Mapping[str, LabelRule]
+    logs: LogRule
+    tracing: TracingRule
+    security: SecurityRule
+    service_levels: ServiceLevels
+    services: Mapping[str, ServiceRule]
+    nats: NatsMapping
+    kafka: KafkaMapping
     effects_remembered: int
     infrastructure_headers: frozenset[str]
     samples: Mapping[str, SampleRule]
     meaning: PayloadMeaning
     checks: Mapping[str, CheckRule]
+
+    @property
+    def pointer_headers(self) -> tuple[str, ...]:
+        """The headers of a pointer envelope, all or none (D18)."""
+        return self.pointer.headers
+
+    def retry_of(self, domain: str) -> RetryRule:
+        """How deliveries of a domain are tried again. Raises KeyError for an undeclared domain (D24)."""
+        return self.tiers[self.domains[domain].tier]
+
+    def latency_of(self, domain: str) -> LatencyObjective | None:
+        """The latency objective of a domain, or None where it has none (D38)."""
+        name = self.domains[domain].latency
+        return None if name is None else self.service_levels.latency[name]
+
+    @property
+    def judged(self) -> Mapping[str, CheckRule]:
+        """The checks that have a suite, in the order of the spec."""
+        return {name: rule for name, rule in self.checks.items() if not rule.planned}
 
     def canonical(self, fqdn: str) -> str:
         """The payload name to decode by: the one that an old name stands for, else the name itself (D6)."""
