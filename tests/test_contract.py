@@ -77,6 +77,6 @@ def test_a_broken_spec_is_refused(spec_copy: Path, file: str, old: str, new: str
 
 def test_delivery_rules_are_read_in_seconds(spec_copy: Path) -> None:
     edit(spec_copy / "delivery.yaml", "backoff_max_ms: 1000", "backoff_max_ms: 2500")
-    edit(spec_copy / "delivery.yaml", "attempts: 4", "attempts: 7")
-    retry = load_contract(spec_copy).retry
+    edit(spec_copy / "delivery.yaml", "attempts: 5", "attempts: 7")
+    retry = load_contract(spec_copy).retry_of("orders")
     assert (retry.attempts, retry.backoff_max) == (7, 2.5)

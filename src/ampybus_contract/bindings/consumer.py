@@ -28,7 +28,7 @@ class ConsumerGroup:
         self.lanes: dict[str, deque[Incoming]] = {}
         self.held: dict[int, Incoming] = {}
         self.applied: OrderedDict[str, None] = OrderedDict()
-        self.room = asyncio.Semaphore(binding.contract.in_flight)
+        self.room = asyncio.Semaphore(binding.contract.backpressure.in_flight)
         self.pump: asyncio.Task[None] | None = None
         self.workers: set[asyncio.Task[None]] = set()
 
@@ -82,7 +82,7 @@ class ConsumerGroup:
         if not any(name in self.applied for name in identities):
             kind = await self._handle(incoming)
             if kind is not None:
-                await self.bury(incoming, kind, f"after {binding.contract.retry.attempts} attempts")
+                await self.bury(incoming, kind, f"after {binding.retry_rule(envelope).attempts} attempts")
                 return
             self._remember(identities)
         await self.acknowledge(incoming)
@@ -90,7 +90,8 @@ class ConsumerGroup:
     async def _handle(self, incoming: Incoming) -> str | None:
         """Try the handler; gives the kind of failure to dead-letter it under, or None once applied."""
         binding, envelope = self.binding, incoming.envelope
-        for attempt in range(1, binding.contract.retry.attempts + 1):
+        rule = binding.retry_rule(envelope)
+        for attempt in range(1, rule.attempts + 1):
             count = {"retry_count": str(attempt - 1)} if attempt > 1 else {}
             try:
                 answer = await self.handler(
@@ -102,8 +103,8 @@ class ConsumerGroup:
                 return None
             if answer is Settlement.REJECT:
                 return "rejected"
-            if attempt < binding.contract.retry.attempts:
-                await asyncio.sleep(binding.backoff(attempt))
+            if attempt < rule.attempts:
+                await asyncio.sleep(binding.backoff(rule, attempt))
         return "exhausted"
 
     async def bury(self, incoming: Incoming, kind: str, detail: str) -> None:
@@ -116,7 +117,7 @@ class ConsumerGroup:
                     await self.binding.transport.send(dead)
                     break
                 except PublishError:
-                    await asyncio.sleep(self.binding.backoff(attempt))
+                    await asyncio.sleep(self.binding.backoff(self.binding.retry_rule(dead), attempt))
                     attempt += 1
         await self.acknowledge(incoming)
 
