@@ -101,10 +101,10 @@ def test_retries_follow_the_tier_of_the_domain(spec_copy: Path, bars: Envelope) 
 @pytest.mark.parametrize("service", CONTRACT.services)
 def test_a_service_publishes_its_metrics_and_the_dead_letters_of_what_it_reads(service: str) -> None:
     rule = CONTRACT.services[service]
-    assert f"metrics.v1.{service}" in rule.publishes
+    assert {f"metrics.v1.{service}", "metrics.v1.>"} & {*rule.publishes}
     read = {pattern.split(".")[0] for pattern in rule.reads} - {"dlq", "control"}
     assert {f"dlq.v1.{domain}" for domain in read} == {
-        pattern for pattern in rule.publishes if pattern.startswith("dlq.")
+        pattern for pattern in rule.publishes if pattern.startswith("dlq.") and "dlq.v1.>" not in rule.reads
     }
 
 
