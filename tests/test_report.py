@@ -48,7 +48,7 @@ def event(operation: str, actor: str, outcome: str = "ok", **headers: str) -> di
 
 def run(changes: dict[str, Result] | None = None, binding: str = "my_bus:Bus") -> RunReport:
     contract = default_contract()
-    results = {name: Result(name, Verdict.PASS) for name in contract.checks} | (changes or {})
+    results = {name: Result(name, Verdict.PASS) for name in contract.judged} | (changes or {})
     heading = Heading(binding, "nats://user:secret@127.0.0.1:4222", "NATS", {"sync": "always"}, 7)
     digest = spec_digest(data_directory("spec"))
     return run_report(contract, digest, "2026-01-02T03:04:05Z", heading, list(results.values()))
@@ -141,7 +141,7 @@ def test_the_badge_is_green_only_for_a_whole_run(result: Result | None, word: st
 
 
 def test_a_binding_that_claims_nothing_is_not_called_conformant() -> None:
-    nothing = {name: Result(name, Verdict.NOT_CLAIMED) for name in default_contract().checks}
+    nothing = {name: Result(name, Verdict.NOT_CLAIMED) for name in default_contract().judged}
     assert verdict(run(nothing)) == "nothing claimed"
 
 

@@ -1,4 +1,4 @@
-"""``ampybus spec lint``: does a spec directory load?"""
+"""``ampybus spec``: does a spec directory load, and what shows its requirements?"""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ampybus_contract.contract import data_directory, load_contract
+from ampybus_contract.contract.coverage import gaps, shown_by, summary
 from ampybus_contract.errors import SpecError
 from ampybus_contract.exit_codes import CONFORMANT, FINDINGS
 
@@ -18,6 +19,9 @@ def add(commands: Any) -> None:
     lint = actions.add_parser("lint", help="load a spec directory and name every problem")
     lint.add_argument("directory", nargs="?", type=Path, default=None, help="default: the shipped spec")
     lint.set_defaults(run=run)
+    covered = actions.add_parser("coverage", help="print which checks show which requirement")
+    covered.add_argument("directory", nargs="?", type=Path, default=None, help="default: the shipped spec")
+    covered.set_defaults(run=coverage)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,3 +37,19 @@ def run(options: argparse.Namespace) -> int:
         f"{len(contract.domains)} domains ({', '.join(contract.domains)}): no problem found"
     )
     return CONFORMANT
+
+
+def coverage(options: argparse.Namespace) -> int:
+    """Print what shows each requirement, the figures, and every gap; gaps are findings."""
+    try:
+        contract = load_contract(options.directory or data_directory("spec"))
+    except SpecError as error:
+        print(error)
+        return FINDINGS
+    for name, rule in sorted(contract.requirements.items()):
+        print(f"{name:<7} {rule.level:<6} {shown_by(contract, name)}")
+    print(summary(contract))
+    found = list(gaps(contract))
+    for gap in found:
+        print(f"GAP {gap.id} {gap.lacks}")
+    return FINDINGS if found else CONFORMANT

@@ -20,7 +20,10 @@ from ampybus_contract.contract.model import (
     SampleRule,
     TopicRule,
 )
+from ampybus_contract.contract.references import used_requirements
 from ampybus_contract.contract.yaml_source import Source
+
+ENVELOPE_FILES = ("contract", "headers", "domain")
 
 
 def build(sources: Mapping[str, list[Source]]) -> Contract:
@@ -30,6 +33,7 @@ def build(sources: Mapping[str, list[Source]]) -> Contract:
     topic, payload = common["topic"], common["payload"]
     delivery = sources["delivery"][0].data
     retry, dlq = delivery["retry"], delivery["dlq"]
+    requirements = _requirements(sources)
     return Contract(
         version=common["version"],
         topic=TopicRule(
@@ -56,11 +60,13 @@ def build(sources: Mapping[str, list[Source]]) -> Contract:
         header_requirements=headers["requirements"],
         headers={name: _header(name, rule) for name, rule in headers["headers"].items()},
         domains={source.data["domain"]: _domain(source.data) for source in sources["domain"]},
-        requirements={
-            name: Requirement(name, **{**item, "checks": tuple(item["checks"])})
-            for source in sources["requirements"]
-            for name, item in source.data["requirements"].items()
-        },
+        requirements=requirements,
+        envelope_requirements=frozenset(
+            item
+            for kind in ENVELOPE_FILES
+            for source in sources[kind]
+            for _path, item in used_requirements(source)
+        ),
         retry=RetryRule(
             retry["attempts"],
             retry["backoff_initial_ms"] / 1000,
@@ -85,16 +91,35 @@ def build(sources: Mapping[str, list[Source]]) -> Contract:
             for name, item in sources["samples"][0].data["domains"].items()
         },
         checks={
-            name: CheckRule(
-                name,
-                item["chapter"],
-                item["text"],
-                item["claim"],
-                tuple(item["requirements"]),
-                tuple(item["mutants"]),
-            )
+            name: _check(name, item, requirements)
             for name, item in sources["checks"][0].data["checks"].items()
         },
+    )
+
+
+def _requirements(sources: Mapping[str, list[Source]]) -> dict[str, Requirement]:
+    """The catalogue; a link to a check that only the check names belongs to the requirement as well."""
+    checks = sources["checks"][0].data["checks"]
+    found = {}
+    for source in sources["requirements"]:
+        for name, item in source.data["requirements"].items():
+            linked = [check for check, rule in checks.items() if name in rule.get("requirements", ())]
+            both = tuple(dict.fromkeys([*item.get("checks", ()), *linked]))
+            found[name] = Requirement(name, **{**item, "checks": both})
+    return found
+
+
+def _check(name: str, item: Mapping[str, Any], requirements: Mapping[str, Requirement]) -> CheckRule:
+    return CheckRule(
+        name,
+        item["chapter"],
+        item["text"],
+        item["claim"],
+        tuple(rule.id for rule in requirements.values() if name in rule.checks),
+        tuple(item["mutants"]),
+        item.get("where", "memory"),
+        tuple(item.get("needs", ())),
+        item.get("planned", False),
     )
 
 

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One normative statement: level MUST, SHOULD, MAY or INFO, and the checks that show it."""
+    """One normative statement: level MUST, SHOULD, MAY or INFO, and the checks that show it.
+
+    Where no check can show it, ``no_check`` says why.
+    """
 
     id: str
     level: str
@@ -18,6 +21,12 @@ class Requirement:
     rationale: str
     fix: str
     checks: tuple[str, ...]
+    no_check: str | None = None
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """The decisions (D1, D2, …) by which it is stricter or clearer than the ampy-bus document."""
+        return tuple(re.findall(r"\bD[0-9]+\b", self.clause))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +155,11 @@ class SampleRule:
 
 @dataclass(frozen=True, slots=True)
 class CheckRule:
-    """One conformance check; ``claim`` is the capability without which it does not apply, or None."""
+    """One conformance check; ``claim`` is the capability without which it does not apply, or None.
+
+    ``where`` is the least it runs on: the ``memory`` broker, a ``real`` one with what ``needs`` names, or
+    the ``goldens``. ``planned``: no suite judges it yet.
+    """
 
     id: str
     chapter: str
@@ -154,11 +167,17 @@ class CheckRule:
     claim: str | None
     requirements: tuple[str, ...]
     mutants: tuple[str, ...]
+    where: str
+    needs: tuple[str, ...]
+    planned: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contract:
-    """The whole contract; two are equal only when they are the same object, which makes it a cache key."""
+    """The whole contract; two are equal only when they are the same object, which makes it a cache key.
+
+    ``envelope_requirements`` are those that an envelope alone can violate.
+    """
 
     version: str
     topic: TopicRule
@@ -173,6 +192,7 @@ class Contract:
     headers: Mapping[str, HeaderRule]
     domains: Mapping[str, DomainRule]
     requirements: Mapping[str, Requirement]
+    envelope_requirements: frozenset[str]
     retry: RetryRule
     dead_letter: DeadLetterRule
     in_flight: int
@@ -180,6 +200,11 @@ class Contract:
     infrastructure_headers: frozenset[str]
     samples: Mapping[str, SampleRule]
     checks: Mapping[str, CheckRule]
+
+    @property
+    def judged(self) -> Mapping[str, CheckRule]:
+        """The checks that have a suite, in the order of the spec."""
+        return {name: rule for name, rule in self.checks.items() if not rule.planned}
 
     def canonical(self, fqdn: str) -> str:
         """The payload name to decode by: the one that an old name stands for, else the name itself (D6)."""

@@ -44,9 +44,10 @@ def reference_problems(sources: Mapping[str, list[Source]]) -> list[SpecProblem]
         if source not in (*sources["requirements"], *sources["checks"]):
             problems += [
                 source.problem(path, "a declared requirement ID", repr(item), "declare it in requirements/")
-                for path, item in _used_requirements(source)
+                for path, item in used_requirements(source)
                 if item not in known
             ]
+    problems += _unknown_checks(sources)
     for path, item in _listed_requirements(sources["checks"][0]):
         if item not in known:
             fix = "declare it in requirements/"
@@ -54,7 +55,8 @@ def reference_problems(sources: Mapping[str, list[Source]]) -> list[SpecProblem]
     return problems + list(_domain_problems(sources["domain"]))
 
 
-def _used_requirements(source: Source) -> Iterator[tuple[str, Any]]:
+def used_requirements(source: Source) -> Iterator[tuple[str, Any]]:
+    """The requirements that the rules of a file are judged under, each with its path."""
     for path, key, value in _walk(source.data):
         if key in ("required", "format", "requirement"):
             yield path, value
@@ -65,8 +67,21 @@ def _used_requirements(source: Source) -> Iterator[tuple[str, Any]]:
 
 def _listed_requirements(source: Source) -> Iterator[tuple[str, str]]:
     for name, check in source.data["checks"].items():
-        for index, item in enumerate(check["requirements"]):
+        for index, item in enumerate(check.get("requirements", ())):
             yield f"/checks/{name}/requirements/{index}", item
+
+
+def _unknown_checks(sources: Mapping[str, list[Source]]) -> Iterator[SpecProblem]:
+    checks = sources["checks"][0].data["checks"]
+    for source in sources["requirements"]:
+        for name, item in source.data["requirements"].items():
+            for index, check in enumerate(item.get("checks", ())):
+                if check not in checks:
+                    path = f"/requirements/{name}/checks/{index}"
+                    yield source.problem(path, "a declared check", repr(check), "declare it in checks.yaml")
+            if name in checks:
+                path = f"/requirements/{name}"
+                yield source.problem(path, "an ID that no check has", name, "give it another prefix")
 
 
 def _domain_problems(domains: list[Source]) -> Iterator[SpecProblem]:

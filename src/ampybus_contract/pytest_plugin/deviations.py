@@ -76,7 +76,7 @@ def _entries(source: Source, contract: Contract, today: date) -> Iterator[Deviat
     for index, entry in enumerate(source.data["deviations"]):
         name, at = entry["requirement"], f"/deviations/{index}"
         covered = frozenset(
-            check for check, rule in contract.checks.items() if name == check or name in rule.requirements
+            check for check, rule in contract.judged.items() if name == check or name in rule.requirements
         )
         if not covered:
             yield source.problem(

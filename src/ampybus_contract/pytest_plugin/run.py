@@ -84,7 +84,7 @@ class ConformanceRun:
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """Complete the table and set the documented exit code."""
-        for check in self.contract.checks:
+        for check in self.contract.judged:
             self.results.setdefault(check, Result(check, Verdict.INCONCLUSIVE, "the check did not run"))
         verdicts = {result.verdict for result in self.results.values()}
         self.stale = list(stale(self.deviations, self.results))

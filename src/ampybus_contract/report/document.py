@@ -63,9 +63,9 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run: the contract with the SHA-256 of its files, the heading, and one entry for each check.
+    """A run: the contract with the SHA-256 of its files, the heading, and each check with a suite.
 
-    ``started_at`` is an RFC 3339 instant in UTC.
+    ``started_at`` is an RFC 3339 instant in UTC; ``planned`` counts the checks that have no suite yet.
     """
 
     contract_version: str
@@ -73,6 +73,7 @@ class RunReport:
     started_at: str
     heading: Heading
     expected: int
+    planned: int
     checks: tuple[Judged, ...]
 
     @property
@@ -115,10 +116,12 @@ def run_report(
             by_check[name].evidence,
             again(heading, name),
         )
-        for name, rule in contract.checks.items()
+        for name, rule in contract.judged.items()
         if name in by_check
     )
-    return RunReport(contract.version, digest, started_at, heading, len(contract.checks), judged)
+    expected = len(contract.judged)
+    planned = len(contract.checks) - expected
+    return RunReport(contract.version, digest, started_at, heading, expected, planned, judged)
 
 
 def again(heading: Heading, check: str) -> str:
@@ -165,5 +168,6 @@ def _from_dict(data: Mapping[str, Any]) -> RunReport:
         data["started_at"],
         Heading(**data["heading"]),
         data["expected"],
+        data["planned"],
         checks,
     )

@@ -54,7 +54,10 @@ def summed(run: RunReport) -> str:
     """The sum of the verdicts and what it must equal."""
     totals = [run.counts[name] for name in _columns(run)]
     words = "" if run.reconciles else ": THE COUNTS DO NOT ADD UP"
-    return f"{' + '.join(map(str, totals))} = {sum(totals)} of {run.expected} checks in the spec{words}"
+    more = f"; {run.planned} more in the spec have none yet" if run.planned else ""
+    return (
+        f"{' + '.join(map(str, totals))} = {sum(totals)} of {run.expected} checks with a suite{more}{words}"
+    )
 
 
 def _finding(judged: Judged) -> Iterator[str]:
