@@ -16,3 +16,13 @@ def test_one_id_takes_effect_once(ampybus: ConformanceCheck) -> None:
 @pytest.mark.ampybus("IDM-06")
 def test_distinct_messages_are_not_swallowed(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.keyed_stream, checkers.swallowed)
+
+
+@pytest.mark.ampybus("IDM-02")
+def test_one_dedupe_key_takes_effect_once(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.same_dedupe_key, checkers.dedupe_repeated, checkers.swallowed)
+
+
+@pytest.mark.ampybus("IDM-07")
+def test_the_case_of_an_id_does_not_matter(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.other_case, checkers.duplicate_effect, checkers.swallowed)

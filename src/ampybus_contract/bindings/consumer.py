@@ -31,6 +31,7 @@ class ConsumerGroup:
         self.room = asyncio.Semaphore(binding.contract.in_flight)
         self.pump: asyncio.Task[None] | None = None
         self.workers: set[asyncio.Task[None]] = set()
+        self.stopping = asyncio.Event()
 
     async def start(self, messages: AsyncIterator[Incoming]) -> None:
         """Begin to take messages."""
@@ -38,6 +39,7 @@ class ConsumerGroup:
 
     async def stop(self, seconds: float) -> None:
         """Take no more, and give what is in hand ``seconds`` to end."""
+        self.stopping.set()
         if self.pump is not None:
             await _cancel({self.pump})
         if self.workers:
@@ -82,13 +84,13 @@ class ConsumerGroup:
         if not any(name in self.applied for name in identities):
             kind = await self._handle(incoming)
             if kind is not None:
-                await self.bury(incoming, kind, f"after {binding.contract.retry.attempts} attempts")
+                await self.bury(incoming, *kind)
                 return
             self._remember(identities)
         await self.acknowledge(incoming)
 
-    async def _handle(self, incoming: Incoming) -> str | None:
-        """Try the handler; gives the kind of failure to dead-letter it under, or None once applied."""
+    async def _handle(self, incoming: Incoming) -> tuple[str, str] | None:
+        """Try the handler; gives kind and detail of the failure to bury it under, or None."""
         binding, envelope = self.binding, incoming.envelope
         for attempt in range(1, binding.contract.retry.attempts + 1):
             count = {"retry_count": str(attempt - 1)} if attempt > 1 else {}
@@ -101,10 +103,10 @@ class ConsumerGroup:
             if answer is Settlement.OK:
                 return None
             if answer is Settlement.REJECT:
-                return "rejected"
+                return "rejected", f"at attempt {attempt}"
             if attempt < binding.contract.retry.attempts:
-                await asyncio.sleep(binding.backoff(attempt))
-        return "exhausted"
+                await self._pause(binding.backoff(attempt))
+        return "exhausted", f"after {binding.contract.retry.attempts} attempts"
 
     async def bury(self, incoming: Incoming, kind: str, detail: str) -> None:
         """Publish to the DLQ, and acknowledge the source only then (D25)."""
@@ -113,12 +115,21 @@ class ConsumerGroup:
             attempt = 1
             while True:
                 try:
-                    await self.binding.transport.send(dead)
+                    await self.binding.transport.send(dead, f"dlq.{incoming.position}.")
                     break
                 except PublishError:
-                    await asyncio.sleep(self.binding.backoff(attempt))
+                    await self._pause(self.binding.backoff(attempt))
                     attempt += 1
         await self.acknowledge(incoming)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before another try. A stop ends the work here: the broker hands the message out again."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+        except TimeoutError:
+            return
+        raise asyncio.CancelledError
 
     async def acknowledge(self, incoming: Incoming) -> None:
         """Acknowledge by the newest handle, as the broker may have sent the message again meanwhile."""

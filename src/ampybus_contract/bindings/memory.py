@@ -26,7 +26,7 @@ class MemoryTransport:
             )
         self.broker = endpoint.native
 
-    async def send(self, envelope: Envelope) -> None:
+    async def send(self, envelope: Envelope, act: str = "") -> None:
         """Store. Raises PublishError once closed."""
         if self.broker is None:
             raise PublishError(

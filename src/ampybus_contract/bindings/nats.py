@@ -50,12 +50,12 @@ class NatsTransport:
             ) from error
         self.stream = endpoint.stream
 
-    async def send(self, envelope: Envelope) -> None:
+    async def send(self, envelope: Envelope, act: str = "") -> None:
         """Store and wait for the ack. Raises PublishError: indefinite on a timeout, definite on a refusal."""
         jetstream = self._jetstream
         headers = dict(envelope.headers)
         if "message_id" in headers:
-            headers["Nats-Msg-Id"] = _deduplication_id(envelope)
+            headers["Nats-Msg-Id"] = act + envelope.headers["message_id"].lower()
         self._refuse(headers, envelope)
         try:
             await jetstream.publish(envelope.topic, envelope.payload, headers=headers)
@@ -108,12 +108,6 @@ class NatsTransport:
         client, self.client = self.client, None
         if client is not None:
             await client.close()
-
-
-def _deduplication_id(envelope: Envelope) -> str:
-    """The id by which the stream drops a repeated publish; a dead letter is no repetition of its source."""
-    origin = "dlq." if "dlq_reason" in envelope.headers else ""
-    return origin + envelope.headers["message_id"].lower()
 
 
 async def _messages(pulled: JetStreamContext.PullSubscription) -> AsyncIterator[Incoming]:

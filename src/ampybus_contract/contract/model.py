@@ -76,7 +76,8 @@ class PayloadType:
 class DomainRule:
     """One domain: subtopic grammar, payload types, key formula.
 
-    ``key_without`` is the formula without its optional part.
+    ``key_without`` is the formula without its optional part. ``latest_wins``: each message of a key replaces
+    the ones before.
     """
 
     name: str
@@ -91,6 +92,7 @@ class DomainRule:
     dedupe_key: str | None
     required_headers: Mapping[str, str]
     carries: str | None
+    latest_wins: bool
     payload_hash: Mapping[str, str] | None
 
 

@@ -9,6 +9,7 @@ from ampybus_contract.bindings.protocol import Binding, Endpoint, Settlement, Su
 from ampybus_contract.brokers.protocol import Probe
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Headers
+from ampybus_contract.envelope.formula import fill
 from ampybus_contract.errors import BindingCrashError, PublishError
 from ampybus_contract.harness.checkers import is_dead_letter
 from ampybus_contract.harness.history import Event, Operation, Outcome
@@ -20,6 +21,7 @@ UNANSWERED = 2
 QUIET_SECONDS = 0.3
 
 Answer = Callable[[Envelope, int], Settlement]
+Pause = Callable[[Envelope, int], Awaitable[None]]
 
 
 class Stage:
@@ -43,6 +45,11 @@ class Stage:
         """The pattern for all topics of a domain, in the workload's environment or another."""
         topic = self.workload.envelope(domain, env=env).topic
         return ".".join([*topic.split(".")[:4], ">"])
+
+    def dead_letters(self, domain: str) -> str:
+        """The topic of a domain's dead letters, in the workload's environment."""
+        parts = {"prefix": self.contract.topic.prefix, "env": self.workload.env, "domain": domain}
+        return fill(self.contract.dead_letter.topic, parts)
 
     async def open(self, endpoint: Endpoint) -> None:
         """Start the binding. Raises BindingCrashError where it fails or takes too long."""
@@ -90,14 +97,21 @@ class Stage:
             await self.probe.inject(envelope)
             self._record("wire", Operation.INJECT, Outcome.OK, envelope)
 
-    async def subscribe(self, pattern: str, group: str = "consumer", answer: Answer | None = None) -> None:
-        """Subscribe a group; ``answer`` settles by envelope and attempt, from 1; default: all applied."""
+    async def subscribe(
+        self, pattern: str, group: str = "consumer", answer: Answer | None = None, pause: Pause | None = None
+    ) -> None:
+        """Subscribe a group; ``answer`` settles by envelope and attempt, from 1; default: all applied.
+
+        ``pause`` is what the handler does between a delivery and its answer.
+        """
         attempts: dict[tuple[str, bytes], int] = {}
 
         async def handle(envelope: Envelope) -> Settlement:
             name = (envelope.headers.get("message_id", ""), envelope.payload)
             attempt = attempts[name] = attempts.get(name, 0) + 1
             self._record(group, Operation.DELIVER, Outcome.OK, envelope, attempt, pattern)
+            if pause is not None:
+                await pause(envelope, attempt)
             settlement = answer(envelope, attempt) if answer else Settlement.OK
             if settlement is Settlement.OK:
                 self._record(group, Operation.EFFECT, Outcome.OK, envelope, attempt, pattern)
@@ -127,9 +141,9 @@ class Stage:
 
         return await self._until(done)
 
-    async def buried(self, count: int) -> bool:
-        """Wait until the DLQ holds at least ``count`` messages."""
-        deadline = asyncio.get_running_loop().time() + self.patience
+    async def buried(self, count: int, seconds: float = 0) -> bool:
+        """Wait until the DLQ holds ``count`` messages: ``patience``, or ``seconds`` if that is more."""
+        deadline = asyncio.get_running_loop().time() + max(self.patience, seconds)
         while asyncio.get_running_loop().time() < deadline:
             letters = [
                 item for item in await self.probe.stored() if is_dead_letter(item.topic, self.contract)
@@ -138,6 +152,15 @@ class Stage:
                 return True
             await asyncio.sleep(0.02)
         return False
+
+    async def happens(self, event: asyncio.Event) -> bool:
+        """Wait ``patience`` seconds for an event."""
+        try:
+            async with asyncio.timeout(self.patience):
+                await event.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def quiet(self) -> None:
         """Give what must not happen ``QUIET_SECONDS`` to happen."""

@@ -6,6 +6,8 @@ Each gives one Anomaly for each case, and an empty list for a good history.
 from ampybus_contract.harness.checkers.dead_letters import (
     dead_letter_changed,
     dead_letter_missing,
+    dlq_loop,
+    other_key_blocked,
     poison_delivered,
     poison_retried,
     reason_wrong,
@@ -27,9 +29,9 @@ from ampybus_contract.harness.checkers.envelope import (
     topic_changed,
     unknown_header_changed,
 )
-from ampybus_contract.harness.checkers.idempotency import duplicate_effect
+from ampybus_contract.harness.checkers.idempotency import dedupe_repeated, duplicate_effect
 from ampybus_contract.harness.checkers.keys import key_wrong
-from ampybus_contract.harness.checkers.ordering import effect_reordered, key_reordered
+from ampybus_contract.harness.checkers.ordering import effect_reordered, key_reordered, stale_end
 from ampybus_contract.harness.checkers.publishing import (
     broken_on_wire,
     hint_missing,
@@ -38,14 +40,25 @@ from ampybus_contract.harness.checkers.publishing import (
     violation_accepted,
 )
 from ampybus_contract.harness.checkers.reading import Checker, History, is_dead_letter
+from ampybus_contract.harness.checkers.retries import (
+    attempts_wrong,
+    backoff_unjittered,
+    backoff_wrong,
+    retry_count_wrong,
+)
 
 __all__ = [
     "Checker",
     "History",
+    "attempts_wrong",
+    "backoff_unjittered",
+    "backoff_wrong",
     "broken_on_wire",
     "cross_env",
     "dead_letter_changed",
     "dead_letter_missing",
+    "dedupe_repeated",
+    "dlq_loop",
     "duplicate_effect",
     "effect_reordered",
     "header_changed",
@@ -56,6 +69,7 @@ __all__ = [
     "key_wrong",
     "lost_write",
     "nothing_shown",
+    "other_key_blocked",
     "outside_pattern",
     "payload_changed",
     "poison_delivered",
@@ -63,7 +77,9 @@ __all__ = [
     "reason_wrong",
     "refused_valid",
     "required_header_missing",
+    "retry_count_wrong",
     "sent_plain",
+    "stale_end",
     "swallowed",
     "time_rewritten",
     "topic_changed",
