@@ -31,3 +31,13 @@ def test_retry_count_counts(ampybus: ConformanceCheck) -> None:
 @pytest.mark.ampybus("DLQ-10")
 def test_a_failing_message_blocks_only_its_key(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.held_key, checkers.other_key_blocked, checkers.lost_write)
+
+
+@pytest.mark.ampybus("DLQ-06")
+def test_a_source_waits_for_its_dead_letter(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.dead_letter_outage, checkers.acked_before_dead_letter, checkers.dead_letter_missing)
+
+
+@pytest.mark.ampybus("DLQ-09")
+def test_a_redrive_restores_a_message_once(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.redriven, checkers.redrive_wrong, checkers.duplicate_effect, checkers.swallowed)

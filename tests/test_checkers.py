@@ -73,6 +73,10 @@ def buried(envelope: Envelope, **changes: str | None) -> Event:
     return stored(Envelope(topic, envelope.headers.with_(**headers), envelope.payload))
 
 
+def backlog(count: int) -> Event:
+    return Event(0, "broker", Operation.BACKLOG, Outcome.OK, A, count=count)
+
+
 def moved(poison: Envelope) -> Envelope:
     return replace(buried(poison).envelope, topic=ELSEWHERE)
 
@@ -88,6 +92,7 @@ UNDECODED = changed(MADE.envelope(DOMAIN), content_encoding="br")
 LARGE = MADE.sized(DOMAIN, CONTRACT.payload.compress_above + 1)
 ELSEWHERE = f"{CONTRACT.topic.prefix}.{CONTRACT.topic.environments[1]}.dlq.v1.{DOMAIN}"
 wrong_on_wire = checkers.broken_on_wire(lambda contract: contract.key_requirements.values())
+REDRIVE = Event(0, "operator", Operation.REDRIVE, Outcome.OK, A)
 refuses_keys = checkers.violation_accepted(lambda contract: contract.key_requirements.values())
 
 GOOD = [
@@ -107,6 +112,7 @@ GOOD = [
     effect(OTHER),
     stored(A),
     stored(B),
+    backlog(1),
     buried(POISON),
 ]
 
@@ -162,6 +168,12 @@ BAD: list[tuple[checkers.Checker, list[Event], int]] = [
     (checkers.backoff_wrong, [*tried(A, 0), replace(stored(A), at=10_000_000_000)], 1),
     (checkers.backoff_unjittered, [event for item in FOUR for event in tried(item, 0, 0.02)], 2),
     (checkers.retry_count_wrong, tried(A, 0, 1), 1),
+    (checkers.definite_but_stored, [*published(A, Outcome.FAIL), stored(A)], 2),
+    (checkers.id_invented, [*published(A), stored(B)], 1),
+    (checkers.acked_before_dead_letter, [injected(POISON), backlog(0)], 2),
+    (checkers.redrive_wrong, [REDRIVE, stored(A), buried(A)], 2),
+    (checkers.redrive_wrong, [REDRIVE, stored(A), buried(A), stored(A), stored(A)], 4),
+    (checkers.redrive_wrong, [REDRIVE, stored(A), buried(A), stored(changed(A, dlq_reason="x"))], 2),
     (checkers.dlq_loop, [injected(POISON), buried(POISON), buried(POISON)], 2),
     (
         checkers.other_key_blocked,
@@ -195,6 +207,10 @@ def test_pauses_as_the_contract_says_are_no_anomaly() -> None:
     history = [*tried(A, *on_time()), *tried(B, *on_time(0.5))]
     assert checkers.attempts_wrong(history, CONTRACT) == []
     assert checkers.backoff_wrong(history, CONTRACT) == []
+
+
+def test_a_message_stored_again_as_it_first_was_is_a_good_redrive() -> None:
+    assert checkers.redrive_wrong([REDRIVE, stored(A), buried(A), stored(A)], CONTRACT) == []
 
 
 def test_order_is_judged_within_a_key_only() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,12 @@ class ConsumerGroup:
     no other (D20).
     """
 
-    def __init__(self, binding: ReferenceBinding, handler: Handler) -> None:
+    def __init__(self, binding: ReferenceBinding, name: str, handler: Handler) -> None:
+        self.name = name
         self.binding = binding
         self.handler = handler
         self.lanes: dict[str, deque[Incoming]] = {}
         self.held: dict[int, Incoming] = {}
-        self.applied: OrderedDict[str, None] = OrderedDict()
         self.room = asyncio.Semaphore(binding.contract.in_flight)
         self.pump: asyncio.Task[None] | None = None
         self.workers: set[asyncio.Task[None]] = set()
@@ -45,6 +45,11 @@ class ConsumerGroup:
         if self.workers:
             _done, late = await asyncio.wait(self.workers, timeout=seconds)
             await _cancel(late)
+
+    async def kill(self) -> None:
+        """Drop everything in hand, at once."""
+        ending = {*self.workers, self.pump} - {None, asyncio.current_task()}
+        await _cancel({task for task in ending if task is not None})
 
     async def _take(self, messages: AsyncIterator[Incoming]) -> None:
         async for incoming in messages:
@@ -81,12 +86,14 @@ class ConsumerGroup:
                 await self.bury(incoming, *poison)
                 return
         identities = binding.identities(envelope)
-        if not any(name in self.applied for name in identities):
+        if not binding.effects.seen(self.name, identities):
             kind = await self._handle(incoming)
             if kind is not None:
                 await self.bury(incoming, *kind)
                 return
-            self._remember(identities)
+            binding.effects.mark(self.name, identities)
+            if binding.doomed:
+                await binding.die()
         await self.acknowledge(incoming)
 
     async def _handle(self, incoming: Incoming) -> tuple[str, str] | None:
@@ -135,13 +142,6 @@ class ConsumerGroup:
         """Acknowledge by the newest handle, as the broker may have sent the message again meanwhile."""
         newest = self.held.pop(incoming.position, incoming)
         await newest.ack()
-
-    def _remember(self, identities: list[str]) -> None:
-        for name in identities:
-            self.applied[name] = None
-            self.applied.move_to_end(name)
-        while len(self.applied) > self.binding.contract.effects_remembered:
-            self.applied.popitem(last=False)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

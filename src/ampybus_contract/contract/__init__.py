@@ -3,6 +3,7 @@
 from ampybus_contract.contract.files import data_directory
 from ampybus_contract.contract.load import default_contract, load_contract
 from ampybus_contract.contract.model import (
+    CheckRule,
     Component,
     Contract,
     DomainRule,
@@ -12,6 +13,7 @@ from ampybus_contract.contract.model import (
 )
 
 __all__ = [
+    "CheckRule",
     "Component",
     "Contract",
     "DomainRule",

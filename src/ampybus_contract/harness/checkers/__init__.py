@@ -4,6 +4,7 @@ Each gives one Anomaly for each case, and an empty list for a good history.
 """
 
 from ampybus_contract.harness.checkers.dead_letters import (
+    acked_before_dead_letter,
     dead_letter_changed,
     dead_letter_missing,
     dlq_loop,
@@ -11,6 +12,7 @@ from ampybus_contract.harness.checkers.dead_letters import (
     poison_delivered,
     poison_retried,
     reason_wrong,
+    redrive_wrong,
 )
 from ampybus_contract.harness.checkers.delivery import (
     cross_env,
@@ -34,7 +36,9 @@ from ampybus_contract.harness.checkers.keys import key_wrong
 from ampybus_contract.harness.checkers.ordering import effect_reordered, key_reordered, stale_end
 from ampybus_contract.harness.checkers.publishing import (
     broken_on_wire,
+    definite_but_stored,
     hint_missing,
+    id_invented,
     refused_valid,
     unanswered,
     violation_accepted,
@@ -50,6 +54,7 @@ from ampybus_contract.harness.checkers.retries import (
 __all__ = [
     "Checker",
     "History",
+    "acked_before_dead_letter",
     "attempts_wrong",
     "backoff_unjittered",
     "backoff_wrong",
@@ -58,11 +63,13 @@ __all__ = [
     "dead_letter_changed",
     "dead_letter_missing",
     "dedupe_repeated",
+    "definite_but_stored",
     "dlq_loop",
     "duplicate_effect",
     "effect_reordered",
     "header_changed",
     "hint_missing",
+    "id_invented",
     "id_rewritten",
     "is_dead_letter",
     "key_reordered",
@@ -75,6 +82,7 @@ __all__ = [
     "poison_delivered",
     "poison_retried",
     "reason_wrong",
+    "redrive_wrong",
     "refused_valid",
     "required_header_missing",
     "retry_count_wrong",

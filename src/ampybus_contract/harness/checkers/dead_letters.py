@@ -15,6 +15,8 @@ from ampybus_contract.harness.checkers.reading import (
 from ampybus_contract.harness.history import Anomaly, Event, Operation
 from ampybus_contract.validation import validate
 
+COPIES = 2
+
 
 def dead_letter_missing(history: History, contract: Contract) -> list[Anomaly]:
     """Poison that is not in the DLQ exactly once; messages are told apart by their payload."""
@@ -134,3 +136,33 @@ def other_key_blocked(history: History, contract: Contract) -> list[Anomaly]:
         and start < position < end
         and began.get(name, end) >= end
     ]
+
+
+def acked_before_dead_letter(history: History, contract: Contract) -> list[Anomaly]:
+    """Poison that was acknowledged while the DLQ took nothing: a crash now would lose it (D25)."""
+    poisons = list(poison_of(history, contract))
+    return [
+        Anomaly("While the DLQ was unavailable the source was acknowledged.", (*poisons[:1], item))
+        for item in only(history, Operation.BACKLOG)
+        if poisons and item.count == 0
+    ]
+
+
+def redrive_wrong(history: History, contract: Contract) -> list[Anomaly]:
+    """A dead letter that was redriven never or twice, or not as it first was (D25).
+
+    On its origin topic a message must be there twice, as first stored and as redriven, alike in all.
+    """
+    if not only(history, Operation.REDRIVE):
+        return []
+    stored = only(history, Operation.STORE)
+    letters = {item.id: item for item in stored if is_dead_letter(item.topic, contract)}
+    found: list[Anomaly] = []
+    for name, letter in letters.items():
+        copies = [item for item in stored if item.id == name and not is_dead_letter(item.topic, contract)]
+        if len(copies) != COPIES:
+            said = f"After a redrive the message is stored {len(copies)} times, {COPIES} are right."
+            found.append(Anomaly(said, (letter, *copies)))
+        elif copies[0].envelope != copies[1].envelope:
+            found.append(Anomaly("The redriven message is not as it first was.", tuple(copies)))
+    return found

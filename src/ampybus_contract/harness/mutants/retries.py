@@ -15,6 +15,29 @@ from ampybus_contract.harness.mutants.build import Build, Mutant, by, delivers, 
 FOR_EVER = 1_000_000
 
 
+class AcknowledgesFirst(ConsumerGroup):
+    """Lets the source go before its dead letter is stored."""
+
+    async def bury(self, incoming: Incoming, kind: str, detail: str) -> None:
+        await self.acknowledge(incoming)
+        await super().bury(replace(incoming, ack=_nothing), kind, detail)
+
+
+class KeepsAddedHeaders(ReferenceBinding):
+    """Redrives a dead letter with what the DLQ added to it."""
+
+    def restored(self, letter: Envelope) -> Envelope:
+        return replace(super().restored(letter), headers=letter.headers)
+
+
+class RedrivesTwice(ReferenceBinding):
+    """Publishes each redriven message once more."""
+
+    async def republish(self, incoming: Incoming) -> None:
+        await super().republish(incoming)
+        await self.transport.send(self.restored(incoming.envelope), "again.")
+
+
 class LoopsDeadLetters(ReferenceBinding):
     """Treats a dead letter as any other message."""
 
@@ -51,11 +74,18 @@ def mutants(contract: Contract) -> list[Mutant]:
         Mutant("waits equally long", "DLQ-02", _retrying(backoff_factor=1)),
         Mutant("waits without bound", "DLQ-02", _retrying(backoff_factor=1_000, backoff_max=FOR_EVER)),
         Mutant("waits without jitter", "DLQ-02", _retrying(jitter=0), virtual=True),
+        Mutant("acknowledges before the DLQ has it", "DLQ-06", grouped(AcknowledgesFirst)),
         Mutant("puts its dead letters into the DLQ", "DLQ-07", LoopsDeadLetters),
         Mutant("never sets retry_count", "DLQ-08", delivers(setting(retry_count=None))),
+        Mutant("keeps the headers of the DLQ in a redrive", "DLQ-09", KeepsAddedHeaders),
+        Mutant("redrives twice", "DLQ-09", RedrivesTwice),
         Mutant("stops at poison", "DLQ-10", grouped(StopsAtPoison)),
         Mutant("blocks all keys with one", "DLQ-10", OneLane),
     ]
+
+
+async def _nothing() -> None:
+    """An acknowledgement that was given before."""
 
 
 def _retrying(**changes: Any) -> Build:

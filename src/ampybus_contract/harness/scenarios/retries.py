@@ -60,3 +60,42 @@ async def held_key(stage: Stage) -> None:
     release.set()
     await stage.applied([held, *others])
     await stage.buried(1)
+
+
+async def dead_letter_outage(stage: Stage) -> None:
+    """Poison comes while the DLQ takes nothing; then the DLQ is back."""
+    domain = stage.workload.keyed_domain()
+    prefix = stage.contract.topic.prefix
+    await stage.subscribe(stage.pattern(domain))
+    living = [name for name, rule in stage.contract.domains.items() if rule.carries is None]
+    await stage.levers.accept_only([f"{prefix}.*.{name}.>" for name in living])
+    stage.fault("the DLQ takes nothing")
+    bad = stage.workload.envelope(domain, 0)
+    await stage.inject(Envelope(bad.topic, bad.headers, BROKEN + bad.payload))
+    others = [stage.workload.envelope(domain, 1 + key % (KEYS - 1)) for key in range(KEYS)]
+    await stage.publish(*others)
+    await stage.applied(others)
+    await stage.quiet()
+    await stage.backlog()
+    await stage.levers.accept_only(None)
+    stage.fault("the DLQ is back")
+    await stage.buried(1)
+
+
+async def redriven(stage: Stage) -> None:
+    """Messages that fail until their handler is mended, and two redrives."""
+    domain = stage.workload.keyed_domain()
+    mended = False
+
+    def answer(_envelope: Envelope, _attempt: int) -> Settlement:
+        return Settlement.OK if mended else Settlement.RETRY
+
+    await stage.subscribe(stage.pattern(domain), answer=answer)
+    made = [stage.workload.envelope(domain, key) for key in range(KEYS)]
+    await stage.publish(*made)
+    await stage.buried(KEYS)
+    mended = True
+    await stage.redrive(stage.dead_letters(domain), KEYS)
+    await stage.applied(made)
+    await stage.redrive(stage.dead_letters(domain), KEYS)
+    await stage.quiet()
