@@ -42,7 +42,7 @@ def tried(envelope: Envelope, *times: float) -> list[Event]:
 
 def on_time(start: float = 0.0) -> list[float]:
     """The moments of all attempts of a message when each pause is nominal."""
-    rule, moments = CONTRACT.retry, [start]
+    rule, moments = CONTRACT.retry_of(DOMAIN), [start]
     for number in range(rule.attempts - 1):
         pause = min(rule.backoff_initial * rule.backoff_factor**number, rule.backoff_max)
         moments.append(moments[-1] + pause)

@@ -51,7 +51,7 @@ async def settle(answers: list[Settlement | Exception]) -> tuple[list[str], list
 
 
 def test_a_handler_that_raises_is_tried_again_and_then_dead_lettered() -> None:
-    bound = CONTRACT.retry.attempts
+    bound = CONTRACT.retry_of("orders").attempts
     answers: list[Settlement | Exception] = [ValueError("no")] * bound
     # The binding delivers its own dead letter too, as the subscription covers all topics.
     seen, stored = run_virtual(settle([*answers, Settlement.OK]))

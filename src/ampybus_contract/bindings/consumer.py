@@ -28,7 +28,7 @@ class ConsumerGroup:
         self.handler = handler
         self.lanes: dict[str, deque[Incoming]] = {}
         self.held: dict[int, Incoming] = {}
-        self.room = asyncio.Semaphore(binding.contract.in_flight)
+        self.room = asyncio.Semaphore(binding.contract.backpressure.in_flight)
         self.pump: asyncio.Task[None] | None = None
         self.workers: set[asyncio.Task[None]] = set()
         self.stopping = asyncio.Event()
@@ -99,7 +99,8 @@ class ConsumerGroup:
     async def _handle(self, incoming: Incoming) -> tuple[str, str] | None:
         """Try the handler; gives kind and detail of the failure to bury it under, or None."""
         binding, envelope = self.binding, incoming.envelope
-        for attempt in range(1, binding.contract.retry.attempts + 1):
+        rule = binding.retry_rule(envelope)
+        for attempt in range(1, rule.attempts + 1):
             count = {"retry_count": str(attempt - 1)} if attempt > 1 else {}
             try:
                 answer = await self.handler(
@@ -111,9 +112,9 @@ class ConsumerGroup:
                 return None
             if answer is Settlement.REJECT:
                 return "rejected", f"at attempt {attempt}"
-            if attempt < binding.contract.retry.attempts:
-                await self._pause(binding.backoff(attempt))
-        return "exhausted", f"after {binding.contract.retry.attempts} attempts"
+            if attempt < rule.attempts:
+                await self._pause(binding.backoff(rule, attempt))
+        return "exhausted", f"after {rule.attempts} attempts"
 
     async def bury(self, incoming: Incoming, kind: str, detail: str) -> None:
         """Publish to the DLQ, and acknowledge the source only then (D25)."""
@@ -125,7 +126,7 @@ class ConsumerGroup:
                     await self.binding.transport.send(dead, f"dlq.{incoming.position}.")
                     break
                 except PublishError:
-                    await self._pause(self.binding.backoff(attempt))
+                    await self._pause(self.binding.backoff(self.binding.retry_rule(dead), attempt))
                     attempt += 1
         await self.acknowledge(incoming)
 

@@ -15,6 +15,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.bindings.transport import Incoming
+from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.errors import BrokerError, PublishError
 
@@ -27,9 +28,10 @@ ACK_WAIT_SECONDS = 30.0
 
 
 class NatsTransport:
-    """Subject = topic, headers = NATS headers, ``Nats-Msg-Id`` = message_id."""
+    """Subject = topic, headers = NATS headers, deduplication by the contract's mapping."""
 
-    def __init__(self) -> None:
+    def __init__(self, contract: Contract | None = None) -> None:
+        self.contract = contract or default_contract()
         self.client: Client | None = None
         self.stream = ""
 
@@ -54,8 +56,9 @@ class NatsTransport:
         """Store and wait for the ack. Raises PublishError: indefinite on a timeout, definite on a refusal."""
         jetstream = self._jetstream
         headers = dict(envelope.headers)
-        if "message_id" in headers:
-            headers["Nats-Msg-Id"] = act + envelope.headers["message_id"].lower()
+        rule = self.contract.nats
+        if rule.deduplication_value in headers:
+            headers[rule.deduplication_header] = act + headers[rule.deduplication_value].lower()
         self._refuse(headers, envelope)
         try:
             await jetstream.publish(envelope.topic, envelope.payload, headers=headers)
@@ -101,7 +104,7 @@ class NatsTransport:
             raise BrokerError(
                 f"BROKER expected the stream {self.stream}, got {error}. Fix: create it, start with -js"
             ) from error
-        return _messages(pulled)
+        return _messages(pulled, self.contract.nats.deduplication_header)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -110,16 +113,14 @@ class NatsTransport:
             await client.close()
 
 
-async def _messages(pulled: JetStreamContext.PullSubscription) -> AsyncIterator[Incoming]:
+async def _messages(pulled: JetStreamContext.PullSubscription, added: str) -> AsyncIterator[Incoming]:
     while True:
         try:
             batch = await pulled.fetch(BATCH, timeout=FETCH_SECONDS)
         except (TimeoutError, nats.errors.TimeoutError):
             continue
         for message in batch:
-            headers = {
-                name: str(value) for name, value in (message.headers or {}).items() if name != "Nats-Msg-Id"
-            }
+            headers = {name: str(value) for name, value in (message.headers or {}).items() if name != added}
             position = message.metadata.sequence.stream
             yield Incoming(position, Envelope(message.subject, Headers(headers), message.data), message.ack)
 

@@ -11,6 +11,7 @@ from ampybus_contract.bindings.effects import EffectStore, MemoryEffects, Sqlite
 from ampybus_contract.bindings.protocol import Endpoint, Handler, Subscription
 from ampybus_contract.bindings.transport import Incoming, Transport
 from ampybus_contract.contract import Contract, default_contract
+from ampybus_contract.contract.model import RetryRule
 from ampybus_contract.envelope import Envelope, Topic
 from ampybus_contract.envelope.codec import decompress
 from ampybus_contract.errors import DecodeError, PublishError, TopicError
@@ -187,8 +188,11 @@ class ReferenceBinding:
             text = text.replace(f"{{{name}}}", getattr(topic, name) or "unknown")
         return text
 
-    def backoff(self, attempt: int) -> float:
+    def retry_rule(self, envelope: Envelope) -> RetryRule:
+        """How often, after which pauses, an envelope of a declared domain is tried (D24)."""
+        return self.contract.retry_of(envelope.topic.split(".")[2])
+
+    def backoff(self, rule: RetryRule, attempt: int) -> float:
         """Seconds to wait after failed attempt number ``attempt``, from 1: growing, capped, jittered."""
-        rule = self.contract.retry
         pause = min(rule.backoff_initial * rule.backoff_factor ** (attempt - 1), rule.backoff_max)
         return pause * (1 - rule.jitter * self.random.random())

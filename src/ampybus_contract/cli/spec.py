@@ -33,7 +33,10 @@ def run(options: argparse.Namespace) -> int:
         print(error)
         return FINDINGS
     print(
-        f"{len(contract.requirements)} requirements, {len(contract.headers)} headers, "
+        f"{len(contract.requirements)} requirements, {len(contract.checks)} checks, "
+        f"{len(contract.headers)} headers, {len(contract.tiers)} tiers, "
+        f"{len(contract.reasons)} reason codes, {len(contract.metrics)} metrics, "
+        f"{len(contract.services)} services, "
         f"{len(contract.domains)} domains ({', '.join(contract.domains)}): no problem found"
     )
     return CONFORMANT

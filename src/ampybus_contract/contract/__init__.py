@@ -10,6 +10,7 @@ from ampybus_contract.contract.model import (
     HeaderRule,
     PayloadType,
     Requirement,
+    RetryRule,
 )
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "HeaderRule",
     "PayloadType",
     "Requirement",
+    "RetryRule",
     "data_directory",
     "default_contract",
     "load_contract",

@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ampybus_contract.contract import build_chapters
+from ampybus_contract.contract.chapters import ReasonRule
+from ampybus_contract.contract.files import CHAPTERS
 from ampybus_contract.contract.model import (
     CheckRule,
     Component,
@@ -20,10 +23,10 @@ from ampybus_contract.contract.model import (
     SampleRule,
     TopicRule,
 )
-from ampybus_contract.contract.references import used_requirements
+from ampybus_contract.contract.references import NONE, used_requirements
 from ampybus_contract.contract.yaml_source import Source
 
-ENVELOPE_FILES = ("contract", "headers", "domain")
+ENVELOPE_FILES = ("contract", "headers", "pointer", "domain")
 
 
 def build(sources: Mapping[str, list[Source]]) -> Contract:
@@ -32,7 +35,9 @@ def build(sources: Mapping[str, list[Source]]) -> Contract:
     headers = sources["headers"][0].data
     topic, payload = common["topic"], common["payload"]
     delivery = sources["delivery"][0].data
-    retry, dlq = delivery["retry"], delivery["dlq"]
+    dlq = delivery["dlq"]
+    reasons = build_chapters.reasons(delivery)
+    chapter = {name: found[0].data for name, found in sources.items() if name in CHAPTERS}
     requirements = _requirements(sources)
     return Contract(
         version=common["version"],
@@ -53,12 +58,12 @@ def build(sources: Mapping[str, list[Source]]) -> Contract:
         ),
         key_separator=common["keys"]["separator"],
         key_requirements=common["keys"]["requirements"],
-        pointer_headers=tuple(common["pointer"]["headers"]),
-        pointer_requirements=common["pointer"]["requirements"],
+        pointer=build_chapters.pointer(chapter["pointer"]),
+        pointer_requirements=chapter["pointer"]["requirements"],
         header_name=re.compile(headers["name_pattern"]),
         header_value=re.compile(headers["value_pattern"]),
         header_requirements=headers["requirements"],
-        headers={name: _header(name, rule) for name, rule in headers["headers"].items()},
+        headers={name: _header(name, rule, reasons) for name, rule in headers["headers"].items()},
         domains={source.data["domain"]: _domain(source.data) for source in sources["domain"]},
         requirements=requirements,
         envelope_requirements=frozenset(
@@ -67,17 +72,25 @@ def build(sources: Mapping[str, list[Source]]) -> Contract:
             for source in sources[kind]
             for _path, item in used_requirements(source)
         ),
-        retry=RetryRule(
-            retry["attempts"],
-            retry["backoff_initial_ms"] / 1000,
-            retry["backoff_factor"],
-            retry["backoff_max_ms"] / 1000,
-            retry["jitter"],
-        ),
+        tiers={name: _tier(rule) for name, rule in delivery["tiers"].items()},
+        reasons=reasons,
         dead_letter=DeadLetterRule(
-            dlq["topic"], dlq["headers"], dlq["codes"], frozenset(dlq["decode_requirements"])
+            dlq["topic"],
+            dlq["headers"],
+            {kind: code for code, rule in reasons.items() for kind in rule.kinds},
+            frozenset(dlq["decode_requirements"]),
         ),
-        in_flight=delivery["in_flight"],
+        backpressure=build_chapters.backpressure(chapter["backpressure"]),
+        replay=build_chapters.replay(chapter["replay"]),
+        metrics=build_chapters.metrics(chapter["metrics"]),
+        labels=build_chapters.labels(chapter["metrics"], tuple(reasons)),
+        logs=build_chapters.logs(chapter["logs"]),
+        tracing=build_chapters.tracing(chapter["tracing"]),
+        security=build_chapters.security(chapter["security"]),
+        service_levels=build_chapters.service_levels(chapter["slo"]),
+        services=build_chapters.services(chapter["services"]),
+        nats=build_chapters.nats(chapter["bindings"]),
+        kafka=build_chapters.kafka(chapter["bindings"]),
         effects_remembered=delivery["effects_remembered"],
         infrastructure_headers=frozenset(delivery["infrastructure_headers"]),
         samples={
@@ -123,13 +136,27 @@ def _check(name: str, item: Mapping[str, Any], requirements: Mapping[str, Requir
     )
 
 
-def _header(name: str, rule: Mapping[str, Any]) -> HeaderRule:
+def _tier(rule: Mapping[str, Any]) -> RetryRule:
+    return RetryRule(
+        rule["attempts"],
+        rule["backoff_initial_ms"] / 1000,
+        rule["backoff_factor"],
+        rule["backoff_max_ms"] / 1000,
+        rule["jitter"],
+    )
+
+
+def _header(name: str, rule: Mapping[str, Any], reasons: Mapping[str, ReasonRule]) -> HeaderRule:
     recommended = rule.get("recommended")
+    pattern = rule["pattern"]
+    if "code_from" in rule:
+        codes = "|".join(re.escape(code) for code, reason in reasons.items() if reason.final)
+        pattern = f"({codes}): {pattern}"
     return HeaderRule(
         name=name,
         required=rule.get("required"),
         format=rule["format"],
-        pattern=re.compile(rule["pattern"]),
+        pattern=re.compile(pattern),
         example=rule["example"],
         date_time=rule.get("date_time", False),
         per_run=rule.get("per_run", False),
@@ -142,6 +169,12 @@ def _domain(data: Mapping[str, Any]) -> DomainRule:
     return DomainRule(
         name=data["domain"],
         ordering=data["ordering"],
+        tier=data["tier"],
+        priority=data["priority"],
+        replay=None if data["replay"] == NONE else data["replay"],
+        retention=data["retention"],
+        latency=None if data["latency"] == NONE else data["latency"],
+        personal_data=data["personal_data"],
         subtopic=re.compile(data["subtopic"]),
         payloads={
             name: PayloadType(entry["item"], entry.get("when", {}), entry.get("choice"))

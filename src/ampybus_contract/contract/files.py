@@ -11,7 +11,10 @@ from jsonschema import Draft202012Validator
 from ampybus_contract.contract.yaml_source import Source, read_yaml
 from ampybus_contract.errors import SpecError, SpecProblem
 
-CHAPTERS = ("contract", "headers", "delivery", "samples", "checks")
+CHAPTERS = (
+    "contract", "headers", "delivery", "samples", "checks", "pointer", "backpressure", "replay", "metrics",
+    "logs", "tracing", "security", "slo", "services", "bindings",
+)  # fmt: skip
 FOLDERS = {"domain": "domains", "requirements": "requirements"}
 
 

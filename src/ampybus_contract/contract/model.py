@@ -6,6 +6,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ampybus_contract.contract.chapters import (
+    BackpressureRule,
+    KafkaMapping,
+    LabelRule,
+    LatencyObjective,
+    LogRule,
+    MetricRule,
+    NatsMapping,
+    PointerRule,
+    ReasonRule,
+    ReplayRule,
+    SecurityRule,
+    ServiceLevels,
+    ServiceRule,
+    TracingRule,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -74,14 +91,21 @@ class PayloadType:
 
 @dataclass(frozen=True, slots=True)
 class DomainRule:
-    """One domain: subtopic grammar, payload types, key formula.
+    """One domain: subtopic grammar, payload types, key formula, and the policies it names.
 
     ``key_without`` is the formula without its optional part. ``latest_wins``: each message of a key replaces
-    the ones before.
+    the ones before. ``replay`` and ``latency`` are None where the domain has none; of ``priority``,
+    backpressure slows the lowest first.
     """
 
     name: str
     ordering: str
+    tier: str
+    priority: int
+    replay: str | None
+    retention: str
+    latency: str | None
+    personal_data: str
     subtopic: re.Pattern[str]
     payloads: Mapping[str, PayloadType]
     aliases: Mapping[str, str]
@@ -186,7 +210,7 @@ class Contract:
     payload: PayloadRule
     key_separator: str
     key_requirements: Mapping[str, str]
-    pointer_headers: tuple[str, ...]
+    pointer: PointerRule
     pointer_requirements: Mapping[str, str]
     header_name: re.Pattern[str]
     header_value: re.Pattern[str]
@@ -195,13 +219,38 @@ class Contract:
     domains: Mapping[str, DomainRule]
     requirements: Mapping[str, Requirement]
     envelope_requirements: frozenset[str]
-    retry: RetryRule
+    tiers: Mapping[str, RetryRule]
+    reasons: Mapping[str, ReasonRule]
     dead_letter: DeadLetterRule
-    in_flight: int
+    backpressure: BackpressureRule
+    replay: ReplayRule
+    metrics: Mapping[str, MetricRule]
+    labels: Mapping[str, LabelRule]
+    logs: LogRule
+    tracing: TracingRule
+    security: SecurityRule
+    service_levels: ServiceLevels
+    services: Mapping[str, ServiceRule]
+    nats: NatsMapping
+    kafka: KafkaMapping
     effects_remembered: int
     infrastructure_headers: frozenset[str]
     samples: Mapping[str, SampleRule]
     checks: Mapping[str, CheckRule]
+
+    @property
+    def pointer_headers(self) -> tuple[str, ...]:
+        """The headers of a pointer envelope, all or none (D18)."""
+        return self.pointer.headers
+
+    def retry_of(self, domain: str) -> RetryRule:
+        """How deliveries of a domain are tried again. Raises KeyError for an undeclared domain (D24)."""
+        return self.tiers[self.domains[domain].tier]
+
+    def latency_of(self, domain: str) -> LatencyObjective | None:
+        """The latency objective of a domain, or None where it has none (D38)."""
+        name = self.domains[domain].latency
+        return None if name is None else self.service_levels.latency[name]
 
     @property
     def judged(self) -> Mapping[str, CheckRule]:

@@ -17,6 +17,10 @@ def _walk(value: Any, path: str = "") -> Iterator[tuple[str, str, Any]]:
             yield from _walk(inner, f"{path}/{key}")
 
 
+NONE = "none"
+"""In place of a name: the domain has none."""
+
+
 def pattern_problems(source: Source) -> Iterator[SpecProblem]:
     """Patterns that are no regular expressions."""
     for path, key, value in _walk(source.data):
@@ -52,7 +56,54 @@ def reference_problems(sources: Mapping[str, list[Source]]) -> list[SpecProblem]
         if item not in known:
             fix = "declare it in requirements/"
             problems.append(sources["checks"][0].problem(path, "a declared requirement ID", repr(item), fix))
-    return problems + list(_domain_problems(sources["domain"]))
+    return problems + list(_domain_problems(sources["domain"])) + list(_name_problems(sources))
+
+
+def _name_problems(sources: Mapping[str, list[Source]]) -> Iterator[SpecProblem]:
+    """Policies, reason codes, metrics and labels that are named and not declared."""
+    chapter = {name: found[0] for name, found in sources.items() if name not in ("domain", "requirements")}
+    retention, latency = chapter["replay"].data["retention"], chapter["slo"].data["latency"]
+    declared = {
+        "tier": chapter["delivery"].data["tiers"],
+        "replay": {*chapter["replay"].data["scopes"], NONE},
+        "retention": retention,
+        "latency": {*latency, NONE},
+        "personal_data": chapter["security"].data["personal_data"],
+    }
+    for source in sources["domain"]:
+        for field, names in declared.items():
+            if source.data[field] not in names:
+                yield source.problem(
+                    f"/{field}", f"one of {', '.join(sorted(names))}", repr(source.data[field]), "declare it"
+                )
+    reasons, metrics = chapter["delivery"].data["reasons"], chapter["metrics"].data
+    headers = chapter["headers"].data["headers"]
+    used = [
+        ("pointer", "/on_mismatch", reasons),
+        ("pointer", "/on_missing", reasons),
+        ("backpressure", "/lag/metric", metrics["metrics"]),
+        ("replay", "/header", headers),
+        ("replay", "/window/header", headers),
+        ("tracing", "/propagates", headers),
+        ("bindings", "/nats/deduplication/value", headers),
+        ("bindings", "/kafka/key", headers),
+        ("bindings", "/kafka/topic_header", headers),
+    ]
+    for name, path, names in used:
+        value = _at(chapter[name].data, path)
+        if value not in names:
+            yield chapter[name].problem(path, "a declared name", repr(value), "declare it")
+    for name, metric in metrics["metrics"].items():
+        for index, label in enumerate(metric["labels"]):
+            if label not in metrics["labels"]:
+                path = f"/metrics/{name}/labels/{index}"
+                yield chapter["metrics"].problem(path, "a declared label", repr(label), "declare it")
+
+
+def _at(data: Any, path: str) -> Any:
+    for part in path.strip("/").split("/"):
+        data = data[part]
+    return data
 
 
 def used_requirements(source: Source) -> Iterator[tuple[str, Any]]:

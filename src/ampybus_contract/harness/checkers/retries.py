@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import pairwise
 
-from ampybus_contract.contract import Contract
+from ampybus_contract.contract import Contract, RetryRule
 from ampybus_contract.harness.checkers.reading import History, is_dead_letter, only
 from ampybus_contract.harness.history import Anomaly, Event, Operation
 
@@ -16,11 +16,10 @@ SAMPLES = 4
 
 def attempts_wrong(history: History, contract: Contract) -> list[Anomaly]:
     """A message that never took effect and was not tried as often as the contract says."""
-    bound = contract.retry.attempts
     return [
-        Anomaly(f"Tried {len(tries)} times, the contract says {bound}.", (*tries[:1], *tries[1:][-1:]))
+        Anomaly(f"Tried {len(tries)} times, the tier says {bound}.", (*tries[:1], *tries[1:][-1:]))
         for tries in _failures(history, contract)
-        if len(tries) != bound
+        if len(tries) != (bound := _rule(tries, contract).attempts)
     ]
 
 
@@ -29,10 +28,10 @@ def backoff_wrong(history: History, contract: Contract) -> list[Anomaly]:
 
     A pause may be up to the jitter's share shorter than nominal, and ``NOISE_SECONDS`` longer than the cap.
     """
-    rule = contract.retry
     end = history[-1].at if history else 0
     found: list[Anomaly] = []
     for tries in _failures(history, contract):
+        rule = _rule(tries, contract)
         for number, (one, two) in enumerate(pairwise(tries)):
             nominal = min(rule.backoff_initial * rule.backoff_factor**number, rule.backoff_max)
             pause = (two.at - one.at) / 1e9
@@ -56,12 +55,12 @@ def backoff_unjittered(history: History, contract: Contract) -> list[Anomaly]:
     """
     pauses: dict[int, list[tuple[int, Event, Event]]] = defaultdict(list)
     for tries in _failures(history, contract):
-        for number, (one, two) in enumerate(pairwise(tries)):
+        for number, (one, two) in enumerate(pairwise(tries if _rule(tries, contract).jitter else ())):
             pauses[number].append((two.at - one.at, one, two))
     return [
         Anomaly("Several messages waited equally long: the pauses have no jitter.", same[0][1:])
         for same in pauses.values()
-        if contract.retry.jitter and len(same) >= SAMPLES and len({pause for pause, _, _ in same}) == 1
+        if len(same) >= SAMPLES and len({pause for pause, _, _ in same}) == 1
     ]
 
 
@@ -76,11 +75,17 @@ def retry_count_wrong(history: History, _contract: Contract) -> list[Anomaly]:
     return found
 
 
+def _rule(tries: list[Event], contract: Contract) -> RetryRule:
+    """What the tier of a message's domain says."""
+    return contract.retry_of(tries[0].topic.split(".")[2])
+
+
 def _failures(history: History, contract: Contract) -> list[list[Event]]:
     """The deliveries of each message that never took effect, dead letters aside."""
     applied = {item.id for item in only(history, Operation.EFFECT)}
     found: dict[tuple[str, str], list[Event]] = defaultdict(list)
     for item in only(history, Operation.DELIVER):
-        if item.id not in applied and not is_dead_letter(item.topic, contract):
+        known = item.topic.split(".")[2:3] and item.topic.split(".")[2] in contract.domains
+        if known and item.id not in applied and not is_dead_letter(item.topic, contract):
             found[item.actor, item.id].append(item)
     return list(found.values())

@@ -66,11 +66,11 @@ class OneLane(ReferenceBinding):
         return ""
 
 
-def mutants(contract: Contract) -> list[Mutant]:
+def mutants(_contract: Contract) -> list[Mutant]:
     """Every mutant of the chapter."""
     return [
         Mutant("retries for ever", "DLQ-01", _retrying(attempts=FOR_EVER)),
-        Mutant("tries once too few", "DLQ-01", _retrying(attempts=contract.retry.attempts - 1)),
+        Mutant("tries once too few", "DLQ-01", by(_one_less)),
         Mutant("waits equally long", "DLQ-02", _retrying(backoff_factor=1)),
         Mutant("waits without bound", "DLQ-02", _retrying(backoff_factor=1_000, backoff_max=FOR_EVER)),
         Mutant("waits without jitter", "DLQ-02", _retrying(jitter=0), virtual=True),
@@ -89,4 +89,13 @@ async def _nothing() -> None:
 
 
 def _retrying(**changes: Any) -> Build:
-    return by(lambda contract: replace(contract, retry=replace(contract.retry, **changes)))
+    def changed(contract: Contract) -> Contract:
+        tiers = {name: replace(rule, **changes) for name, rule in contract.tiers.items()}
+        return replace(contract, tiers=tiers)
+
+    return by(changed)
+
+
+def _one_less(contract: Contract) -> Contract:
+    tiers = {name: replace(rule, attempts=rule.attempts - 1) for name, rule in contract.tiers.items()}
+    return replace(contract, tiers=tiers)

@@ -19,7 +19,7 @@ async def hopeless(stage: Stage) -> None:
     made = [stage.workload.envelope(domain, key) for key in range(KEYS)]
     await stage.subscribe(stage.pattern(domain), answer=lambda _envelope, _attempt: Settlement.RETRY)
     await stage.publish(*made)
-    await stage.buried(KEYS, stage.contract.retry.backoff_max + 2 * NOISE_SECONDS)
+    await stage.buried(KEYS, stage.contract.retry_of(domain).backoff_max + 2 * NOISE_SECONDS)
     await stage.quiet()
 
 
