@@ -16,3 +16,18 @@ def test_messages_of_a_key_arrive_in_order(ampybus: ConformanceCheck) -> None:
 @pytest.mark.ampybus("ORD-03")
 def test_a_retried_message_keeps_its_place(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.keyed_stream_with_retries, checkers.effect_reordered, checkers.swallowed)
+
+
+@pytest.mark.ampybus("ORD-02")
+def test_keys_side_by_side_keep_their_order(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.many_keys, checkers.key_reordered, checkers.effect_reordered, checkers.lost_write)
+
+
+@pytest.mark.ampybus("ORD-06")
+def test_the_steps_of_an_order_keep_their_order(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.steps, checkers.effect_reordered, checkers.lost_write)
+
+
+@pytest.mark.ampybus("ORD-07")
+def test_a_key_ends_on_its_newest_message(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.snapshots, checkers.stale_end)

@@ -31,8 +31,22 @@ def published(envelope: Envelope, outcome: Outcome = Outcome.OK, error: str = ""
     ]
 
 
-def delivered(envelope: Envelope, pattern: str = PATTERN) -> Event:
-    return Event(0, "consumer", Operation.DELIVER, Outcome.OK, envelope, pattern=pattern)
+def delivered(envelope: Envelope, pattern: str = PATTERN, attempt: int = 1, at: float = 0) -> Event:
+    moment = round(at * 1e9)
+    return Event(moment, "consumer", Operation.DELIVER, Outcome.OK, envelope, attempt, pattern)
+
+
+def tried(envelope: Envelope, *times: float) -> list[Event]:
+    return [delivered(envelope, attempt=number, at=at) for number, at in enumerate(times, 1)]
+
+
+def on_time(start: float = 0.0) -> list[float]:
+    """The moments of all attempts of a message when each pause is nominal."""
+    rule, moments = CONTRACT.retry_of(DOMAIN), [start]
+    for number in range(rule.attempts - 1):
+        pause = min(rule.backoff_initial * rule.backoff_factor**number, rule.backoff_max)
+        moments.append(moments[-1] + pause)
+    return moments
 
 
 def effect(envelope: Envelope) -> Event:
@@ -59,6 +73,10 @@ def buried(envelope: Envelope, **changes: str | None) -> Event:
     return stored(Envelope(topic, envelope.headers.with_(**headers), envelope.payload))
 
 
+def backlog(count: int) -> Event:
+    return Event(0, "broker", Operation.BACKLOG, Outcome.OK, A, count=count)
+
+
 def moved(poison: Envelope) -> Envelope:
     return replace(buried(poison).envelope, topic=ELSEWHERE)
 
@@ -69,10 +87,12 @@ def changed(envelope: Envelope, **headers: str | None) -> Envelope:
 
 WRONG_KEY = changed(MADE.envelope(DOMAIN), partition_key="not.it")
 UNDERSCORED = replace(MADE.envelope(DOMAIN), topic=A.topic.replace(".", "_").replace("_", ".", 1))
+FOUR = [MADE.envelope(DOMAIN, key) for key in range(4)]
 UNDECODED = changed(MADE.envelope(DOMAIN), content_encoding="br")
 LARGE = MADE.sized(DOMAIN, CONTRACT.payload.compress_above + 1)
 ELSEWHERE = f"{CONTRACT.topic.prefix}.{CONTRACT.topic.environments[1]}.dlq.v1.{DOMAIN}"
 wrong_on_wire = checkers.broken_on_wire(lambda contract: contract.key_requirements.values())
+REDRIVE = Event(0, "operator", Operation.REDRIVE, Outcome.OK, A)
 refuses_keys = checkers.violation_accepted(lambda contract: contract.key_requirements.values())
 
 GOOD = [
@@ -84,7 +104,7 @@ GOOD = [
     *published(UNDERSCORED, Outcome.FAIL, error=f"did you mean {A.topic}?"),
     injected(POISON),
     delivered(A),
-    delivered(changed(A, retry_count="1")),
+    delivered(changed(A, retry_count="1"), attempt=2),
     effect(A),
     delivered(B),
     effect(B),
@@ -92,6 +112,7 @@ GOOD = [
     effect(OTHER),
     stored(A),
     stored(B),
+    backlog(1),
     buried(POISON),
 ]
 
@@ -138,6 +159,27 @@ BAD: list[tuple[checkers.Checker, list[Event], int]] = [
     (checkers.sent_plain, [*published(LARGE), stored(LARGE)], 2),
     (checkers.sent_plain, published(LARGE), 1),
     (wrong_on_wire, [stored(WRONG_KEY)], 1),
+    (checkers.stale_end, [*published(A), *published(B), effect(B), effect(A)], 2),
+    (checkers.dedupe_repeated, [effect(changed(A, dedupe_key="x")), effect(changed(B, dedupe_key="x"))], 2),
+    (checkers.attempts_wrong, tried(A, *on_time()[:-1]), 2),
+    (checkers.attempts_wrong, tried(A, *on_time(), 5), 2),
+    (checkers.backoff_wrong, tried(A, *on_time()[:-1], on_time()[-2] + 0.001), 2),
+    (checkers.backoff_wrong, tried(A, *on_time()[:-1], on_time()[-1] + 10), 2),
+    (checkers.backoff_wrong, [*tried(A, 0), replace(stored(A), at=10_000_000_000)], 1),
+    (checkers.backoff_unjittered, [event for item in FOUR for event in tried(item, 0, 0.02)], 2),
+    (checkers.retry_count_wrong, tried(A, 0, 1), 1),
+    (checkers.definite_but_stored, [*published(A, Outcome.FAIL), stored(A)], 2),
+    (checkers.id_invented, [*published(A), stored(B)], 1),
+    (checkers.acked_before_dead_letter, [injected(POISON), backlog(0)], 2),
+    (checkers.redrive_wrong, [REDRIVE, stored(A), buried(A)], 2),
+    (checkers.redrive_wrong, [REDRIVE, stored(A), buried(A), stored(A), stored(A)], 4),
+    (checkers.redrive_wrong, [REDRIVE, stored(A), buried(A), stored(changed(A, dlq_reason="x"))], 2),
+    (checkers.dlq_loop, [injected(POISON), buried(POISON), buried(POISON)], 2),
+    (
+        checkers.other_key_blocked,
+        [*published(A), delivered(A), *published(OTHER), effect(A), delivered(OTHER), effect(OTHER)],
+        2,
+    ),
 ]
 
 
@@ -159,6 +201,16 @@ def test_a_bad_history_gives_one_anomaly_and_the_events_that_show_it(
     (anomaly,) = checker(history, CONTRACT)
     assert len(anomaly.events) == size
     assert anomaly.sentence
+
+
+def test_pauses_as_the_contract_says_are_no_anomaly() -> None:
+    history = [*tried(A, *on_time()), *tried(B, *on_time(0.5))]
+    assert checkers.attempts_wrong(history, CONTRACT) == []
+    assert checkers.backoff_wrong(history, CONTRACT) == []
+
+
+def test_a_message_stored_again_as_it_first_was_is_a_good_redrive() -> None:
+    assert checkers.redrive_wrong([REDRIVE, stored(A), buried(A), stored(A)], CONTRACT) == []
 
 
 def test_order_is_judged_within_a_key_only() -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from ampybus_contract import Envelope
 from ampybus_contract.brokers.memory import ACK_WAIT_SECONDS, MemoryBroker
 from ampybus_contract.brokers.virtual_time import run_virtual
+from ampybus_contract.errors import BrokerError
 
 
 def test_a_group_gets_what_matches_in_order_the_old_first(bars: Envelope) -> None:
@@ -38,3 +41,25 @@ def test_only_what_is_not_acknowledged_comes_again(bars: Envelope) -> None:
         return position, asyncio.get_running_loop().time(), len(consumer.waiting)
 
     assert run_virtual(main()) == (1, ACK_WAIT_SECONDS, 0)
+
+
+def test_a_repeated_id_is_stored_once_within_the_window(bars: Envelope) -> None:
+    async def main() -> list[int]:
+        broker = MemoryBroker()
+        broker.window = 10.0
+        counts = []
+        for pause in (0, 9, 2):
+            await asyncio.sleep(pause)
+            broker.publish(bars, "id")
+            counts.append(len(broker.stored))
+        return counts
+
+    assert run_virtual(main()) == [1, 1, 2]
+
+
+def test_what_is_not_accepted_is_refused(bars: Envelope) -> None:
+    broker = MemoryBroker()
+    broker.accepted = ["ampy.prod.orders.>"]
+    with pytest.raises(BrokerError, match="accepted topic"):
+        broker.publish(bars)
+    assert broker.stored == []

@@ -81,7 +81,11 @@ def test_a_mutant_fails_its_check_on_the_simulator(mutant: Mutant) -> None:
     assert verdict(mutant.check, MemorySource(), broken(mutant, MemoryTransport)) is Verdict.FAIL
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: re.sub(r"\W+", "-", mutant.name))
+@pytest.mark.parametrize(
+    "mutant",
+    [mutant for mutant in MUTANTS if not mutant.virtual],
+    ids=lambda mutant: re.sub(r"\W+", "-", mutant.name),
+)
 def test_a_mutant_fails_its_check_on_a_real_server(mutant: Mutant, nats: NatsSource) -> None:
     assert verdict(mutant.check, nats, broken(mutant, NatsTransport), patience=1.0) is Verdict.FAIL
 
@@ -106,11 +110,12 @@ def test_the_suites_are_short() -> None:
 
 
 def test_a_binding_that_refuses_part_of_what_is_valid_is_not_passed() -> None:
-    refused = next(iter(default_contract().samples))
-
     class Picky(ReferenceBinding):
+        turn = 0
+
         async def publish(self, envelope: Envelope) -> None:
-            if f".{refused}." in envelope.topic:
+            self.turn += 1
+            if self.turn % 2:
                 raise PublishError("not today", definite=True)
             await super().publish(envelope)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +22,16 @@ class ConsumerGroup:
     no other (D20).
     """
 
-    def __init__(self, binding: ReferenceBinding, handler: Handler) -> None:
+    def __init__(self, binding: ReferenceBinding, name: str, handler: Handler) -> None:
+        self.name = name
         self.binding = binding
         self.handler = handler
         self.lanes: dict[str, deque[Incoming]] = {}
         self.held: dict[int, Incoming] = {}
-        self.applied: OrderedDict[str, None] = OrderedDict()
         self.room = asyncio.Semaphore(binding.contract.backpressure.in_flight)
         self.pump: asyncio.Task[None] | None = None
         self.workers: set[asyncio.Task[None]] = set()
+        self.stopping = asyncio.Event()
 
     async def start(self, messages: AsyncIterator[Incoming]) -> None:
         """Begin to take messages."""
@@ -38,11 +39,17 @@ class ConsumerGroup:
 
     async def stop(self, seconds: float) -> None:
         """Take no more, and give what is in hand ``seconds`` to end."""
+        self.stopping.set()
         if self.pump is not None:
             await _cancel({self.pump})
         if self.workers:
             _done, late = await asyncio.wait(self.workers, timeout=seconds)
             await _cancel(late)
+
+    async def kill(self) -> None:
+        """Drop everything in hand, at once."""
+        ending = {*self.workers, self.pump} - {None, asyncio.current_task()}
+        await _cancel({task for task in ending if task is not None})
 
     async def _take(self, messages: AsyncIterator[Incoming]) -> None:
         async for incoming in messages:
@@ -79,16 +86,18 @@ class ConsumerGroup:
                 await self.bury(incoming, *poison)
                 return
         identities = binding.identities(envelope)
-        if not any(name in self.applied for name in identities):
+        if not binding.effects.seen(self.name, identities):
             kind = await self._handle(incoming)
             if kind is not None:
-                await self.bury(incoming, kind, f"after {binding.retry_rule(envelope).attempts} attempts")
+                await self.bury(incoming, *kind)
                 return
-            self._remember(identities)
+            binding.effects.mark(self.name, identities)
+            if binding.doomed:
+                await binding.die()
         await self.acknowledge(incoming)
 
-    async def _handle(self, incoming: Incoming) -> str | None:
-        """Try the handler; gives the kind of failure to dead-letter it under, or None once applied."""
+    async def _handle(self, incoming: Incoming) -> tuple[str, str] | None:
+        """Try the handler; gives kind and detail of the failure to bury it under, or None."""
         binding, envelope = self.binding, incoming.envelope
         rule = binding.retry_rule(envelope)
         for attempt in range(1, rule.attempts + 1):
@@ -102,10 +111,10 @@ class ConsumerGroup:
             if answer is Settlement.OK:
                 return None
             if answer is Settlement.REJECT:
-                return "rejected"
+                return "rejected", f"at attempt {attempt}"
             if attempt < rule.attempts:
-                await asyncio.sleep(binding.backoff(rule, attempt))
-        return "exhausted"
+                await self._pause(binding.backoff(rule, attempt))
+        return "exhausted", f"after {rule.attempts} attempts"
 
     async def bury(self, incoming: Incoming, kind: str, detail: str) -> None:
         """Publish to the DLQ, and acknowledge the source only then (D25)."""
@@ -114,24 +123,26 @@ class ConsumerGroup:
             attempt = 1
             while True:
                 try:
-                    await self.binding.transport.send(dead)
+                    await self.binding.transport.send(dead, f"dlq.{incoming.position}.")
                     break
                 except PublishError:
-                    await asyncio.sleep(self.binding.backoff(self.binding.retry_rule(dead), attempt))
+                    await self._pause(self.binding.backoff(self.binding.retry_rule(dead), attempt))
                     attempt += 1
         await self.acknowledge(incoming)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before another try. A stop ends the work here: the broker hands the message out again."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+        except TimeoutError:
+            return
+        raise asyncio.CancelledError
 
     async def acknowledge(self, incoming: Incoming) -> None:
         """Acknowledge by the newest handle, as the broker may have sent the message again meanwhile."""
         newest = self.held.pop(incoming.position, incoming)
         await newest.ack()
-
-    def _remember(self, identities: list[str]) -> None:
-        for name in identities:
-            self.applied[name] = None
-            self.applied.move_to_end(name)
-        while len(self.applied) > self.binding.contract.effects_remembered:
-            self.applied.popitem(last=False)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
@@ -9,6 +10,8 @@ from ampybus_contract.bindings.transport import Incoming
 from ampybus_contract.brokers.memory import MemoryBroker, MemoryConsumer
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import BrokerError, PublishError
+
+PUBLISH_SECONDS = 2.0
 
 
 class MemoryTransport:
@@ -26,13 +29,25 @@ class MemoryTransport:
             )
         self.broker = endpoint.native
 
-    async def send(self, envelope: Envelope) -> None:
+    async def send(self, envelope: Envelope, act: str = "") -> None:
         """Store. Raises PublishError once closed."""
         if self.broker is None:
             raise PublishError(
                 "PUBLISH expected an open binding, got a closed one. Fix: start it", definite=True
             )
-        self.broker.publish(envelope)
+        try:
+            self.broker.publish(envelope, act + envelope.headers.get("message_id", "").lower())
+        except BrokerError as error:
+            raise PublishError(
+                f"PUBLISH expected a broker that takes it, got: {error}", definite=True
+            ) from error
+        if self.broker.acks_lost:
+            await asyncio.sleep(PUBLISH_SECONDS)
+            raise PublishError(
+                f"PUBLISH expected an ack within {PUBLISH_SECONDS} s, got none: the message may be stored. "
+                "Fix: publish again with the same message_id",
+                definite=False,
+            )
 
     async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
         """Attach to a group."""

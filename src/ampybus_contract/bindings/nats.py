@@ -23,7 +23,7 @@ BATCH = 64
 FETCH_SECONDS = 1.0
 CONNECT_SECONDS = 5.0
 RECONNECTS = 60
-PUBLISH_SECONDS = 5.0
+PUBLISH_SECONDS = 2.0
 ACK_WAIT_SECONDS = 30.0
 
 
@@ -52,13 +52,13 @@ class NatsTransport:
             ) from error
         self.stream = endpoint.stream
 
-    async def send(self, envelope: Envelope) -> None:
+    async def send(self, envelope: Envelope, act: str = "") -> None:
         """Store and wait for the ack. Raises PublishError: indefinite on a timeout, definite on a refusal."""
         jetstream = self._jetstream
         headers = dict(envelope.headers)
         rule = self.contract.nats
         if rule.deduplication_value in headers:
-            headers[rule.deduplication_header] = _deduplication_id(self.contract, envelope)
+            headers[rule.deduplication_header] = act + headers[rule.deduplication_value].lower()
         self._refuse(headers, envelope)
         try:
             await jetstream.publish(envelope.topic, envelope.payload, headers=headers)
@@ -111,13 +111,6 @@ class NatsTransport:
         client, self.client = self.client, None
         if client is not None:
             await client.close()
-
-
-def _deduplication_id(contract: Contract, envelope: Envelope) -> str:
-    """The id by which the stream drops a repeated publish; a dead letter is no repetition of its source."""
-    rule, reason = contract.nats, contract.dead_letter.headers["reason"]
-    origin = rule.dead_letter_prefix if reason in envelope.headers else ""
-    return origin + envelope.headers[rule.deduplication_value].lower()
 
 
 async def _messages(pulled: JetStreamContext.PullSubscription, added: str) -> AsyncIterator[Incoming]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ampybus_contract.brokers.endpoint import Endpoint
 from ampybus_contract.envelope import Envelope
 
-__all__ = ["Binding", "Endpoint", "Handler", "Settlement", "Subscription"]
+__all__ = ["Binding", "Crashes", "Endpoint", "Handler", "Redrives", "Settlement", "Subscription"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +46,25 @@ class Binding(Protocol):
 
     async def stop(self) -> None:
         """Finish what is in hand and disconnect."""
+
+
+@runtime_checkable
+class Redrives(Protocol):
+    """What a binding that claims ``redrive`` offers too."""
+
+    async def redrive(self, pattern: str, limit: int) -> int:
+        """Publish again at most ``limit`` dead letters of the DLQ topics under ``pattern``; gives how many.
+
+        Each once, on its origin topic, with the headers it had there (D25).
+        """
+
+
+@runtime_checkable
+class Crashes(Protocol):
+    """What a binding that claims ``durable_effects`` offers too."""
+
+    async def crash(self) -> None:
+        """End as a killed process does, once the next effect is remembered and before its acknowledgement.
+
+        Returns when it has happened. Another binding takes over, with the same endpoint and groups.
+        """

@@ -7,8 +7,9 @@ import hashlib
 import random
 
 from ampybus_contract.bindings.consumer import ConsumerGroup
+from ampybus_contract.bindings.effects import EffectStore, MemoryEffects, SqliteEffects
 from ampybus_contract.bindings.protocol import Endpoint, Handler, Subscription
-from ampybus_contract.bindings.transport import Transport
+from ampybus_contract.bindings.transport import Incoming, Transport
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.contract.model import RetryRule
 from ampybus_contract.envelope import Envelope, Topic
@@ -17,16 +18,18 @@ from ampybus_contract.errors import DecodeError, PublishError, TopicError
 from ampybus_contract.validation import validate
 
 STOP_SECONDS = 5.0
+PUBLISH_ATTEMPTS = 2
+REDRIVE_SECONDS = 2.0
 
 
 class ReferenceBinding:
     """Publishes what keeps the contract; delivers in key order, once, with bounded retries and a DLQ.
 
-    Effects are remembered in memory for the number of messages that the contract declares, per group.
-    ``seed`` decides the jitter.
+    Effects are remembered for the number of names that the contract declares, in a file where the endpoint
+    has a place for one. ``seed`` decides the jitter.
     """
 
-    capabilities = frozenset({"retry", "deduplication", "dlq"})
+    capabilities = frozenset({"retry", "deduplication", "dlq", "redrive", "durable_effects"})
     group_class = ConsumerGroup
 
     def __init__(self, transport: Transport, contract: Contract | None = None, seed: int = 0) -> None:
@@ -34,9 +37,13 @@ class ReferenceBinding:
         self.contract = contract or default_contract()
         self.random = random.Random(seed)
         self.groups: list[ConsumerGroup] = []
+        self.effects: EffectStore = MemoryEffects(self.contract.effects_remembered)
+        self.doomed = False
+        self.dead = asyncio.Event()
 
     async def start(self, endpoint: Endpoint) -> None:
         """Connect to the broker."""
+        self.effects = self.effect_store(endpoint)
         await self.transport.open(endpoint)
 
     async def publish(self, envelope: Envelope) -> None:
@@ -45,11 +52,72 @@ class ReferenceBinding:
         if broken:
             words = "; ".join(f"{item.requirement} {item.where}: {item.hint}" for item in broken)
             raise PublishError(f"PUBLISH expected an envelope of the contract, got {words}", definite=True)
-        await self.transport.send(envelope)
+        await self.send(envelope)
+
+    async def send(self, envelope: Envelope) -> None:
+        """Store; an indefinite outcome is tried again, as the same message (D22)."""
+        for attempt in range(1, PUBLISH_ATTEMPTS + 1):
+            try:
+                await self.transport.send(envelope)
+                return
+            except PublishError as error:
+                if error.definite or attempt == PUBLISH_ATTEMPTS:
+                    raise
+
+    async def redrive(self, pattern: str, limit: int) -> int:
+        """Publish again at most ``limit`` dead letters of the DLQ topics under ``pattern``; gives how many.
+
+        A letter without an origin in its own environment stays where it is (D5).
+        """
+        messages = await self.transport.consume(Subscription(pattern, f"redrive {pattern}"))
+        done = 0
+        while done < limit:
+            try:
+                async with asyncio.timeout(REDRIVE_SECONDS):
+                    incoming = await anext(messages)
+            except TimeoutError:
+                break
+            await self.republish(incoming)
+            await incoming.ack()
+            done += 1
+        return done
+
+    async def republish(self, incoming: Incoming) -> None:
+        """Publish the message that a dead letter is about."""
+        again = self.restored(incoming.envelope)
+        if again.topic.split(".")[1:2] == incoming.envelope.topic.split(".")[1:2]:
+            await self.transport.send(again, f"redrive.{incoming.position}.")
+
+    def restored(self, letter: Envelope) -> Envelope:
+        """A dead letter as it first was: its topic, and its headers without those the DLQ added."""
+        added: dict[str, str | None] = dict.fromkeys(self.contract.dead_letter.headers.values())
+        topic = letter.headers.get(self.contract.dead_letter.headers["origin"], "")
+        return Envelope(topic, letter.headers.with_(**added), letter.payload)
+
+    def effect_store(self, endpoint: Endpoint) -> EffectStore:
+        """Where effects are remembered: a file where there is a place for it, else memory."""
+        limit = self.contract.effects_remembered
+        if endpoint.state is None:
+            return MemoryEffects(limit)
+        return SqliteEffects(endpoint.state / "effects.sqlite", limit)
+
+    async def crash(self) -> None:
+        """End without another acknowledgement as soon as the next effect is remembered."""
+        self.doomed = True
+        await self.dead.wait()
+
+    async def die(self) -> None:
+        """Let everything go at once, as a killed process does. Does not return."""
+        for group in self.groups:
+            await group.kill()
+        await self.transport.close()
+        self.effects.close()
+        self.dead.set()
+        raise asyncio.CancelledError
 
     async def subscribe(self, subscription: Subscription, handler: Handler) -> None:
         """Hand every message of the group to the handler: keys side by side, each key in order."""
-        group = self.group_class(self, handler)
+        group = self.group_class(self, subscription.group, handler)
         await group.start(await self.transport.consume(subscription))
         self.groups.append(group)
 
@@ -61,6 +129,7 @@ class ReferenceBinding:
                     tasks.create_task(group.stop(STOP_SECONDS))
         finally:
             await self.transport.close()
+            self.effects.close()
 
     def lane(self, envelope: Envelope) -> str:
         """What orders an envelope: its key within its topic's environment and domain."""

@@ -25,8 +25,12 @@ class Transport(Protocol):
     async def open(self, endpoint: Endpoint) -> None:
         """Connect."""
 
-    async def send(self, envelope: Envelope) -> None:
-        """Store; raises PublishError."""
+    async def send(self, envelope: Envelope, act: str = "") -> None:
+        """Store; raises PublishError.
+
+        ``act`` tells a further life of a message, as a dead letter or redriven, from its first: a broker that
+        drops repeated ids must not drop it, and may drop a second one of the same act.
+        """
 
     async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
         """Attach a consumer group, then iterate over its messages without end."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The bus's URL, the stream made for this run, and the broker itself where it is in process."""
+    """The bus's URL, the stream made for this run, and the broker itself where it is in process.
+
+    ``state`` is a directory of the run in which a binding may keep what has to survive a crash.
+    """
 
     url: str
     stream: str
     native: Any = field(default=None, repr=False)
+    state: Path | None = None

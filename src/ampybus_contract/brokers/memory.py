@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ampybus_contract.brokers.endpoint import Endpoint
+from ampybus_contract.brokers.levers import LEVERS
 from ampybus_contract.brokers.virtual_time import run_virtual
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.pattern import matches
+from ampybus_contract.errors import BrokerError
 
 ACK_WAIT_SECONDS = 30.0
+WINDOW_SECONDS = 120.0
 
 T = TypeVar("T")
 
@@ -27,6 +30,7 @@ class MemoryConsumer:
     waiting: deque[tuple[int, Envelope]] = field(default_factory=deque)
     pending: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    ack_wait: float = ACK_WAIT_SECONDS
 
     def offer(self, position: int, envelope: Envelope) -> None:
         """Queue a message where the pattern covers its topic."""
@@ -35,12 +39,12 @@ class MemoryConsumer:
             self.arrived.set()
 
     async def take(self) -> tuple[int, Envelope]:
-        """The next message; it comes again unless acknowledged within ``ACK_WAIT_SECONDS``."""
+        """The next message; it comes again unless acknowledged within ``ack_wait`` seconds."""
         while not self.waiting:
             self.arrived.clear()
             await self.arrived.wait()
         position, envelope = self.waiting.popleft()
-        timer = asyncio.get_running_loop().call_later(ACK_WAIT_SECONDS, self._again, position, envelope)
+        timer = asyncio.get_running_loop().call_later(self.ack_wait, self._again, position, envelope)
         self.pending[position] = timer
         return position, envelope
 
@@ -57,19 +61,36 @@ class MemoryConsumer:
 
 
 class MemoryBroker:
-    """A stream of everything published, and its consumer groups. No message is ever dropped."""
+    """A stream of everything published, and its consumer groups. No message is ever dropped.
+
+    A repeated id is stored once within ``window`` seconds; ``accepted`` patterns are all it takes, None is
+    everything; with ``acks_lost`` it stores and does not say so.
+    """
 
     def __init__(self) -> None:
         self.stored: list[Envelope] = []
         self.consumers: dict[str, MemoryConsumer] = {}
+        self.window = WINDOW_SECONDS
+        self.recent: dict[str, float] = {}
+        self.accepted: Sequence[str] | None = None
+        self.acks_lost = False
 
-    def publish(self, envelope: Envelope) -> int:
-        """Store and offer to every group; gives the position in the stream, from 0."""
+    def publish(self, envelope: Envelope, identity: str = "") -> None:
+        """Store and offer to every group, unless the identity came before within the window.
+
+        Raises BrokerError for a topic that is not accepted.
+        """
+        if self.accepted is not None and not any(matches(one, envelope.topic) for one in self.accepted):
+            raise BrokerError(f"BROKER expected an accepted topic, got {envelope.topic}. Fix: wait")
+        if identity:
+            now = asyncio.get_running_loop().time()
+            if now < self.recent.get(identity, now):
+                return
+            self.recent[identity] = now + self.window
         position = len(self.stored)
         self.stored.append(envelope)
         for consumer in self.consumers.values():
             consumer.offer(position, envelope)
-        return position
 
     def consumer(self, group: str, pattern: str) -> MemoryConsumer:
         """The group of that name; a new one starts with the oldest message."""
@@ -94,11 +115,33 @@ class MemoryProbe:
         """All of the stream."""
         return list(self.broker.stored)
 
+    async def accept_only(self, patterns: Sequence[str] | None) -> None:
+        """Refuse the rest."""
+        self.broker.accepted = patterns
+
+    async def lose_acks(self, lost: bool) -> None:
+        """Store and say nothing."""
+        self.broker.acks_lost = lost
+
+    async def duplicate_window(self, seconds: float) -> None:
+        """For what is published from now on."""
+        self.broker.window = seconds
+
+    async def redeliver_after(self, seconds: float) -> None:
+        """For what is handed out from now on."""
+        for consumer in self.broker.consumers.values():
+            consumer.ack_wait = seconds
+
+    async def backlog(self) -> int:
+        """Waiting and handed out, over all groups."""
+        return sum(len(item.waiting) + len(item.pending) for item in self.broker.consumers.values())
+
 
 class MemorySource:
     """A new in-process broker for each run, in virtual time."""
 
     name = "memory simulator"
+    levers = LEVERS
 
     def __init__(self) -> None:
         self.settings: Mapping[str, str] = {"clock": "virtual", "ack wait": f"{ACK_WAIT_SECONDS:g} s"}

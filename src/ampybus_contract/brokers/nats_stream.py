@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import nats
@@ -15,6 +16,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from ampybus_contract.brokers.endpoint import Endpoint
+from ampybus_contract.brokers.levers import LEVERS
 from ampybus_contract.brokers.location import without_credentials
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.errors import BrokerError
@@ -27,9 +29,10 @@ READ_SECONDS = 5.0
 class NatsProbe:
     """Reads and writes one stream with nats-py alone."""
 
-    def __init__(self, jetstream: JetStreamContext, stream: str) -> None:
+    def __init__(self, jetstream: JetStreamContext, stream: str, subjects: Sequence[str]) -> None:
         self.jetstream = jetstream
         self.stream = stream
+        self.subjects = subjects
 
     async def inject(self, envelope: Envelope) -> None:
         """Publish without ``Nats-Msg-Id``, so that the server takes duplicates for what they are."""
@@ -40,6 +43,36 @@ class NatsProbe:
         """Everything in the stream."""
         with _broker_errors():
             return await self._stored()
+
+    async def accept_only(self, patterns: Sequence[str] | None) -> None:
+        """By the subjects of the stream."""
+        await self._update(subjects=list(patterns or self.subjects))
+
+    async def lose_acks(self, lost: bool) -> None:
+        """By a stream that acknowledges nothing."""
+        await self._update(no_ack=lost)
+
+    async def duplicate_window(self, seconds: float) -> None:
+        """By the setting of the stream; the server takes 0.1 s or more."""
+        await self._update(duplicate_window=seconds)
+
+    async def redeliver_after(self, seconds: float) -> None:
+        """By the ack wait of every consumer there is."""
+        with _broker_errors():
+            for info in await self.jetstream.consumers_info(self.stream):
+                config = replace(info.config, ack_wait=seconds)
+                await self.jetstream.add_consumer(self.stream, config)
+
+    async def backlog(self) -> int:
+        """Pending and unacknowledged, over all consumers."""
+        with _broker_errors():
+            infos = await self.jetstream.consumers_info(self.stream)
+        return sum((info.num_pending or 0) + (info.num_ack_pending or 0) for info in infos)
+
+    async def _update(self, **settings: Any) -> None:
+        with _broker_errors():
+            config = (await self.jetstream.stream_info(self.stream)).config
+            await self.jetstream.update_stream(replace(config, **settings))
 
     async def _stored(self) -> list[Envelope]:
         last = (await self.jetstream.stream_info(self.stream)).state.last_seq
@@ -62,6 +95,8 @@ class NatsProbe:
 
 class NatsSource:
     """A server by URL. Makes and deletes streams of its own and touches no others."""
+
+    levers = LEVERS
 
     def __init__(self, url: str, prefix: str, name: str) -> None:
         self.url = url
@@ -106,7 +141,7 @@ class NatsSource:
                     f"{error.description}. Fix: use an account or a server of its own for conformance runs"
                 ) from error
             try:
-                yield Endpoint(self.url, name), NatsProbe(jetstream, name)
+                yield Endpoint(self.url, name), NatsProbe(jetstream, name, [f"{self.prefix}.>"])
             finally:
                 with _broker_errors():
                     await jetstream.delete_stream(name)

@@ -193,5 +193,6 @@ def _domain(data: Mapping[str, Any]) -> DomainRule:
         dedupe_key=data.get("dedupe_key"),
         required_headers=data.get("required_headers", {}),
         carries=data.get("carries"),
+        latest_wins=data.get("latest_wins", False),
         payload_hash=data.get("payload_hash"),
     )

@@ -94,8 +94,9 @@ class PayloadType:
 class DomainRule:
     """One domain: subtopic grammar, payload types, key formula, and the policies it names.
 
-    ``key_without`` is the formula without its optional part. ``replay`` and ``latency`` are None where the
-    domain has none; of ``priority``, backpressure slows the lowest first.
+    ``key_without`` is the formula without its optional part. ``latest_wins``: each message of a key replaces
+    the ones before. ``replay`` and ``latency`` are None where the domain has none; of ``priority``,
+    backpressure slows the lowest first.
     """
 
     name: str
@@ -116,6 +117,7 @@ class DomainRule:
     dedupe_key: str | None
     required_headers: Mapping[str, str]
     carries: str | None
+    latest_wins: bool
     payload_hash: Mapping[str, str] | None
 
 

@@ -12,7 +12,8 @@ class Operation(StrEnum):
     """What an actor did with an envelope.
 
     ``inject`` and ``store`` are the harness's own view of the wire: what it put there without the binding,
-    and what it found there at the end. A ``subscribe`` has an empty envelope and a pattern.
+    and what it found there at the end. A ``subscribe`` has an empty envelope and a pattern. A ``fault`` is
+    what the harness did to the broker, a ``backlog`` how much the broker says is not acknowledged yet.
     """
 
     SUBSCRIBE = "subscribe"
@@ -21,6 +22,9 @@ class Operation(StrEnum):
     DELIVER = "deliver"
     EFFECT = "effect"
     STORE = "store"
+    FAULT = "fault"
+    REDRIVE = "redrive"
+    BACKLOG = "backlog"
 
 
 class Outcome(StrEnum):
@@ -36,7 +40,8 @@ class Outcome(StrEnum):
 class Event:
     """One line of a history; ``at`` is monotonic nanoseconds, ``attempt`` counts deliveries from 1.
 
-    ``pattern`` is what a delivering subscription asked for; ``error`` is what the binding said on a failure.
+    ``pattern`` is what a delivering subscription asked for; ``error`` is what the binding said on a failure,
+    or what a fault was; ``count`` is the size of a backlog.
     """
 
     at: int
@@ -47,6 +52,7 @@ class Event:
     attempt: int = 1
     pattern: str = ""
     error: str = ""
+    count: int = 0
 
     @property
     def id(self) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from ampybus_contract.bindings.protocol import Binding
+from ampybus_contract.bindings.protocol import Binding, Endpoint
 from ampybus_contract.brokers.protocol import Broker
-from ampybus_contract.contract import Contract
+from ampybus_contract.contract import CheckRule, Contract
 from ampybus_contract.errors import BindingCrashError, BrokerError
 from ampybus_contract.harness.checkers import Checker, lost_write, nothing_shown, refused_valid, unanswered
 from ampybus_contract.harness.history import Anomaly, Event
@@ -40,10 +43,10 @@ class Judge:
         """The verdict on one check. Raises KeyError for a check that the spec does not have."""
         rule = self.contract.checks[check]
         try:
-            binding = make(self.factory)
-            if rule.claim is not None and rule.claim not in claims(binding):
-                return Result(check, Verdict.NOT_CLAIMED, f"the binding does not claim {rule.claim!r}")
-            history = self.broker.run(self._play(binding, scenario))
+            missing = self._missing(rule, make(self.factory))
+            if missing:
+                return Result(check, Verdict.NOT_CLAIMED, missing)
+            history = self.broker.run(self._play(scenario))
         except BindingCrashError as crash:
             return Result(check, Verdict.FAIL, str(crash))
         except BrokerError as trouble:
@@ -59,15 +62,26 @@ class Judge:
             return Result(check, Verdict.INCONCLUSIVE, reason, evidence(gaps))
         return Result(check, Verdict.PASS)
 
-    async def _play(self, binding: Binding, scenario: Scenario) -> list[Event]:
+    def _missing(self, rule: CheckRule, binding: Binding) -> str:
+        """What the binding or the broker does not offer for a check; empty where it applies."""
+        if rule.claim is not None and rule.claim not in claims(binding):
+            return f"the binding does not claim {rule.claim!r}"
+        lacking = sorted({*rule.needs} - getattr(self.broker, "levers", frozenset()))
+        return f"not claimed by this broker: it has no {', '.join(lacking)}" if lacking else ""
+
+    async def _play(self, scenario: Scenario) -> list[Event]:
         async with self.broker.stream() as (endpoint, probe):
-            stage = Stage(self.contract, binding, probe, self.seed, self.patience)
-            await stage.open(endpoint)
-            try:
-                await scenario(stage)
-            finally:
-                await stage.close()
-            return stage.history
+            stage = Stage(self.contract, partial(make, self.factory), probe, self.seed, self.patience)
+            with TemporaryDirectory(prefix="ampybus-state-") as state:
+                return await self._drive(stage, replace(endpoint, state=Path(state)), scenario)
+
+    async def _drive(self, stage: Stage, endpoint: Endpoint, scenario: Scenario) -> list[Event]:
+        await stage.open(endpoint)
+        try:
+            await scenario(stage)
+        finally:
+            await stage.close()
+        return stage.history
 
 
 def make(factory: BindingFactory) -> Binding:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
-from ampybus_contract.bindings.protocol import Binding, Endpoint, Settlement, Subscription
+from ampybus_contract.bindings.protocol import Binding, Crashes, Endpoint, Redrives, Settlement, Subscription
+from ampybus_contract.brokers.levers import Levers
 from ampybus_contract.brokers.protocol import Probe
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Headers
-from ampybus_contract.errors import BindingCrashError, PublishError
+from ampybus_contract.envelope.formula import fill
+from ampybus_contract.errors import BindingCrashError, BrokerError, PublishError
 from ampybus_contract.harness.checkers import is_dead_letter
 from ampybus_contract.harness.history import Event, Operation, Outcome
 from ampybus_contract.harness.workload import Workload
@@ -18,17 +21,26 @@ from ampybus_contract.validation import InvalidEnvelopeError
 CALL_SECONDS = 15.0
 UNANSWERED = 2
 QUIET_SECONDS = 0.3
+BROKER_SECONDS = 3.0
+NOTHING = Envelope("", Headers({}), b"")
+
+T = TypeVar("T")
 
 Answer = Callable[[Envelope, int], Settlement]
+Pause = Callable[[Envelope, int], Awaitable[None]]
 
 
 class Stage:
     """Records every operation of a scenario. Each call to the binding has a deadline."""
 
     def __init__(
-        self, contract: Contract, binding: Binding, probe: Probe, seed: int, patience: float
+        self, contract: Contract, make: Callable[[], Binding], probe: Probe, seed: int, patience: float
     ) -> None:
         self.contract = contract
+        self.make = make
+        binding = make()
+        self.endpoint: Endpoint | None = None
+        self.alive = False
         self.binding = binding
         self.probe = probe
         self.claims = claims(binding)
@@ -44,15 +56,84 @@ class Stage:
         topic = self.workload.envelope(domain, env=env).topic
         return ".".join([*topic.split(".")[:4], ">"])
 
+    def dead_letters(self, domain: str) -> str:
+        """The topic of a domain's dead letters, in the workload's environment."""
+        parts = {"prefix": self.contract.topic.prefix, "env": self.workload.env, "domain": domain}
+        return fill(self.contract.dead_letter.topic, parts)
+
     async def open(self, endpoint: Endpoint) -> None:
         """Start the binding. Raises BindingCrashError where it fails or takes too long."""
+        self.endpoint = endpoint
         await self._call("start", self.binding.start(endpoint))
+        self.alive = True
 
     async def close(self) -> None:
         """Read back what the broker holds, then stop the binding."""
         for envelope in await self.probe.stored():
             self._record("wire", Operation.STORE, Outcome.OK, envelope)
-        await self._call("stop", self.binding.stop())
+        if self.alive:
+            await self._call("stop", self.binding.stop())
+
+    @property
+    def levers(self) -> Levers:
+        """The ways to disturb the broker. Raises BrokerError where it has none."""
+        if not isinstance(self.probe, Levers):
+            raise BrokerError("BROKER expected one that can be disturbed, got none. Fix: use another broker")
+        return self.probe
+
+    def fault(self, what: str) -> None:
+        """Note in the history what was done to the broker."""
+        self._record("broker", Operation.FAULT, Outcome.OK, NOTHING, error=what)
+
+    async def backlog(self) -> int:
+        """Ask the broker how much its consumers have not acknowledged, and note it."""
+        count = await self.levers.backlog()
+        what = f"{count} messages are not acknowledged"
+        self._record("broker", Operation.BACKLOG, Outcome.OK, NOTHING, error=what, count=count)
+        return count
+
+    async def drained(self) -> bool:
+        """Wait until every message is acknowledged."""
+        return await self._becomes(self.levers.backlog, lambda count: count == 0)
+
+    async def on_wire(self, envelope: Envelope, copies: int = 1) -> bool:
+        """Wait until the broker holds so many copies of a message."""
+        return await self._becomes(lambda: self.stored_copies(envelope), lambda count: count >= copies)
+
+    async def stored_copies(self, envelope: Envelope) -> int:
+        """How many messages with this one's id the broker holds."""
+        identity = envelope.headers.get("message_id", "")
+        return sum(item.headers.get("message_id") == identity for item in await self.probe.stored())
+
+    async def redrive(self, pattern: str, limit: int) -> None:
+        """Have the binding publish dead letters again. Raises BindingCrashError where it cannot."""
+        if not isinstance(self.binding, Redrives):
+            raise BindingCrashError(
+                "BINDING expected redrive(pattern, limit), as claimed. Fix: add the method"
+            )
+        self._record("operator", Operation.REDRIVE, Outcome.OK, NOTHING, pattern=pattern)
+        await self._call("redrive", self.binding.redrive(pattern, limit))
+
+    async def crash_after(self, *envelopes: Envelope) -> None:
+        """Publish, and crash the binding before it acknowledges; another one is started in its place.
+
+        Raises BindingCrashError where the crash does not come, or leaves nothing to be done again.
+        """
+        if not isinstance(self.binding, Crashes):
+            raise BindingCrashError("BINDING expected crash(), as claimed. Fix: add the method")
+        crash = asyncio.create_task(self.binding.crash())
+        await asyncio.sleep(0)
+        await self.publish(*envelopes)
+        await self._call("crash", crash)
+        self.alive = False
+        self.fault("the binding crashed")
+        if not await self.backlog():
+            raise BindingCrashError(
+                "BINDING expected a crash before the acknowledgement, all is acknowledged"
+            )
+        self.binding = self.make()
+        assert self.endpoint is not None
+        await self.open(self.endpoint)
 
     async def publish(self, *envelopes: Envelope, actor: str = "producer") -> None:
         """Publish one after another; refusals are recorded, not raised.
@@ -90,21 +171,27 @@ class Stage:
             await self.probe.inject(envelope)
             self._record("wire", Operation.INJECT, Outcome.OK, envelope)
 
-    async def subscribe(self, pattern: str, group: str = "consumer", answer: Answer | None = None) -> None:
-        """Subscribe a group; ``answer`` settles by envelope and attempt, from 1; default: all applied."""
+    async def subscribe(
+        self, pattern: str, group: str = "consumer", answer: Answer | None = None, pause: Pause | None = None
+    ) -> None:
+        """Subscribe a group; ``answer`` settles by envelope and attempt, from 1; default: all applied.
+
+        ``pause`` is what the handler does between a delivery and its answer.
+        """
         attempts: dict[tuple[str, bytes], int] = {}
 
         async def handle(envelope: Envelope) -> Settlement:
             name = (envelope.headers.get("message_id", ""), envelope.payload)
             attempt = attempts[name] = attempts.get(name, 0) + 1
             self._record(group, Operation.DELIVER, Outcome.OK, envelope, attempt, pattern)
+            if pause is not None:
+                await pause(envelope, attempt)
             settlement = answer(envelope, attempt) if answer else Settlement.OK
             if settlement is Settlement.OK:
                 self._record(group, Operation.EFFECT, Outcome.OK, envelope, attempt, pattern)
             return settlement
 
-        nothing = Envelope("", Headers({}), b"")
-        self._record(group, Operation.SUBSCRIBE, Outcome.OK, nothing, pattern=pattern)
+        self._record(group, Operation.SUBSCRIBE, Outcome.OK, NOTHING, pattern=pattern)
         await self._call("subscribe", self.binding.subscribe(Subscription(pattern, group), handle))
 
     async def applied(self, envelopes: Sequence[Envelope], group: str = "consumer") -> bool:
@@ -127,9 +214,9 @@ class Stage:
 
         return await self._until(done)
 
-    async def buried(self, count: int) -> bool:
-        """Wait until the DLQ holds at least ``count`` messages."""
-        deadline = asyncio.get_running_loop().time() + self.patience
+    async def buried(self, count: int, seconds: float = 0) -> bool:
+        """Wait until the DLQ holds ``count`` messages: ``patience``, or ``seconds`` if that is more."""
+        deadline = asyncio.get_running_loop().time() + max(self.patience, seconds)
         while asyncio.get_running_loop().time() < deadline:
             letters = [
                 item for item in await self.probe.stored() if is_dead_letter(item.topic, self.contract)
@@ -139,9 +226,26 @@ class Stage:
             await asyncio.sleep(0.02)
         return False
 
+    async def happens(self, event: asyncio.Event) -> bool:
+        """Wait ``patience`` seconds for an event."""
+        try:
+            async with asyncio.timeout(self.patience):
+                await event.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def quiet(self) -> None:
         """Give what must not happen ``QUIET_SECONDS`` to happen."""
         await asyncio.sleep(QUIET_SECONDS)
+
+    async def _becomes(self, ask: Callable[[], Awaitable[T]], wanted: Callable[[T], bool]) -> bool:
+        deadline = asyncio.get_running_loop().time() + max(self.patience, BROKER_SECONDS)
+        while asyncio.get_running_loop().time() < deadline:
+            if wanted(await ask()):
+                return True
+            await asyncio.sleep(0.02)
+        return False
 
     async def _until(self, done: Callable[[], bool]) -> bool:
         while not done():
@@ -153,7 +257,7 @@ class Stage:
                 return False
         return True
 
-    async def _call(self, name: str, work: Awaitable[None]) -> None:
+    async def _call(self, name: str, work: Awaitable[object]) -> None:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 await work
@@ -176,9 +280,10 @@ class Stage:
         attempt: int = 1,
         pattern: str = "",
         error: str = "",
+        count: int = 0,
     ) -> None:
         at = int((asyncio.get_running_loop().time() - self._began) * 1e9)
-        self.history.append(Event(at, actor, operation, outcome, envelope, attempt, pattern, error))
+        self.history.append(Event(at, actor, operation, outcome, envelope, attempt, pattern, error, count))
         self._changed.set()
 
 

@@ -40,14 +40,24 @@ class Workload:
             rule = self.contract.domains[name]
             if rule.ordering == "strict" and rule.dedupe_key is None:
                 return name
-        raise SpecError(
-            [
-                SpecProblem(
-                    "samples.yaml", 1, "/domains", "a strictly ordered domain without dedupe_key", "none",
-                    "add samples for one",
-                )
-            ]
-        )  # fmt: skip
+        raise self._no_samples("a strictly ordered domain without dedupe_key")
+
+    def _no_samples(self, expected: str) -> SpecError:
+        return SpecError(
+            [SpecProblem("samples.yaml", 1, "/domains", expected, "none", "add samples for one")]
+        )
+
+    def latest_domain(self) -> str:
+        """A domain in which the newest message of a key replaces the others, or a strictly ordered one."""
+        found = (name for name in self.domains if self.contract.domains[name].latest_wins)
+        return next(found, self.keyed_domain())
+
+    def dedupe_domain(self) -> str:
+        """A domain whose messages carry a dedupe key."""
+        for name in self.domains:
+            if self.contract.domains[name].dedupe_key is not None:
+                return name
+        raise self._no_samples("a domain with dedupe_key")
 
     def envelope(
         self,

@@ -4,11 +4,15 @@ Each gives one Anomaly for each case, and an empty list for a good history.
 """
 
 from ampybus_contract.harness.checkers.dead_letters import (
+    acked_before_dead_letter,
     dead_letter_changed,
     dead_letter_missing,
+    dlq_loop,
+    other_key_blocked,
     poison_delivered,
     poison_retried,
     reason_wrong,
+    redrive_wrong,
 )
 from ampybus_contract.harness.checkers.delivery import (
     cross_env,
@@ -27,43 +31,63 @@ from ampybus_contract.harness.checkers.envelope import (
     topic_changed,
     unknown_header_changed,
 )
-from ampybus_contract.harness.checkers.idempotency import duplicate_effect
+from ampybus_contract.harness.checkers.idempotency import dedupe_repeated, duplicate_effect
 from ampybus_contract.harness.checkers.keys import key_wrong
-from ampybus_contract.harness.checkers.ordering import effect_reordered, key_reordered
+from ampybus_contract.harness.checkers.ordering import effect_reordered, key_reordered, stale_end
 from ampybus_contract.harness.checkers.publishing import (
     broken_on_wire,
+    definite_but_stored,
     hint_missing,
+    id_invented,
     refused_valid,
     unanswered,
     violation_accepted,
 )
 from ampybus_contract.harness.checkers.reading import Checker, History, is_dead_letter
+from ampybus_contract.harness.checkers.retries import (
+    attempts_wrong,
+    backoff_unjittered,
+    backoff_wrong,
+    retry_count_wrong,
+)
 
 __all__ = [
     "Checker",
     "History",
+    "acked_before_dead_letter",
+    "attempts_wrong",
+    "backoff_unjittered",
+    "backoff_wrong",
     "broken_on_wire",
     "cross_env",
     "dead_letter_changed",
     "dead_letter_missing",
+    "dedupe_repeated",
+    "definite_but_stored",
+    "dlq_loop",
     "duplicate_effect",
     "effect_reordered",
     "header_changed",
     "hint_missing",
+    "id_invented",
     "id_rewritten",
     "is_dead_letter",
     "key_reordered",
     "key_wrong",
     "lost_write",
     "nothing_shown",
+    "other_key_blocked",
     "outside_pattern",
     "payload_changed",
     "poison_delivered",
     "poison_retried",
     "reason_wrong",
+    "redrive_wrong",
     "refused_valid",
     "required_header_missing",
+    "retry_count_wrong",
     "sent_plain",
+    "stale_end",
     "swallowed",
     "time_rewritten",
     "topic_changed",

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from ampybus_contract.contract import Contract
-from ampybus_contract.harness.checkers.reading import History, letters_of, musts, only, poison_of
-from ampybus_contract.harness.history import Anomaly, Operation
+from ampybus_contract.harness.checkers.reading import (
+    History,
+    acknowledged,
+    is_dead_letter,
+    letters_of,
+    musts,
+    only,
+    poison_of,
+)
+from ampybus_contract.harness.history import Anomaly, Event, Operation
 from ampybus_contract.validation import validate
+
+COPIES = 2
 
 
 def dead_letter_missing(history: History, contract: Contract) -> list[Anomaly]:
@@ -84,4 +94,75 @@ def reason_wrong(history: History, contract: Contract) -> list[Anomaly]:
             got = letter.envelope.headers.get(rule.headers["reason"], "none").partition(":")[0]
             if got != code:
                 found.append(Anomaly(f"The reason should be {code}, it is {got}.", (poison, letter)))
+    return found
+
+
+def dlq_loop(history: History, contract: Contract) -> list[Anomaly]:
+    """A dead letter that was dead-lettered again, because its own handling failed (D25)."""
+    first: dict[tuple[str, bytes], Event] = {}
+    found: list[Anomaly] = []
+    for item in only(history, Operation.STORE):
+        if not is_dead_letter(item.topic, contract):
+            continue
+        earlier = first.setdefault((item.id, item.envelope.payload), item)
+        if earlier is not item:
+            found.append(Anomaly("A message in the DLQ was put into the DLQ again.", (earlier, item)))
+    return found
+
+
+def other_key_blocked(history: History, contract: Contract) -> list[Anomaly]:
+    """A message that was handed out only after one of another key was through, though it was there before.
+
+    For scenarios that hold one message until the others are through.
+    """
+    began: dict[str, int] = {}
+    held: list[tuple[int, int, Event]] = []
+    stored: dict[str, tuple[int, Event]] = {}
+    for position, item in enumerate(history):
+        if acknowledged(item):
+            stored.setdefault(item.id, (position, item))
+        elif item.operation is Operation.DELIVER:
+            began.setdefault(item.id, position)
+        elif item.operation is Operation.EFFECT:
+            held.append((began[item.id], position, item))
+    start, end, blocker = max(held, key=lambda hold: hold[1] - hold[0], default=(0, 0, None))
+    if blocker is None:
+        return []
+    return [
+        Anomaly("A message had to wait for one of another key.", (item, blocker))
+        for name, (position, item) in stored.items()
+        if item.key != blocker.key
+        and not musts(item, contract)
+        and start < position < end
+        and began.get(name, end) >= end
+    ]
+
+
+def acked_before_dead_letter(history: History, contract: Contract) -> list[Anomaly]:
+    """Poison that was acknowledged while the DLQ took nothing: a crash now would lose it (D25)."""
+    poisons = list(poison_of(history, contract))
+    return [
+        Anomaly("While the DLQ was unavailable the source was acknowledged.", (*poisons[:1], item))
+        for item in only(history, Operation.BACKLOG)
+        if poisons and item.count == 0
+    ]
+
+
+def redrive_wrong(history: History, contract: Contract) -> list[Anomaly]:
+    """A dead letter that was redriven never or twice, or not as it first was (D25).
+
+    On its origin topic a message must be there twice, as first stored and as redriven, alike in all.
+    """
+    if not only(history, Operation.REDRIVE):
+        return []
+    stored = only(history, Operation.STORE)
+    letters = {item.id: item for item in stored if is_dead_letter(item.topic, contract)}
+    found: list[Anomaly] = []
+    for name, letter in letters.items():
+        copies = [item for item in stored if item.id == name and not is_dead_letter(item.topic, contract)]
+        if len(copies) != COPIES:
+            said = f"After a redrive the message is stored {len(copies)} times, {COPIES} are right."
+            found.append(Anomaly(said, (letter, *copies)))
+        elif copies[0].envelope != copies[1].envelope:
+            found.append(Anomaly("The redriven message is not as it first was.", tuple(copies)))
     return found

@@ -7,6 +7,7 @@ from ampybus_contract.envelope.pattern import matches
 from ampybus_contract.harness.checkers.reading import (
     History,
     acknowledged,
+    dedupe_of,
     letters_of,
     musts,
     only,
@@ -21,14 +22,16 @@ def lost_write(history: History, contract: Contract) -> list[Anomaly]:
 
     Indefinite and failed publishes may be absent, and so may poison. Sample: publish a ok, and no deliver a.
     """
-    seen = {(item.actor, item.id) for item in history if item.operation is Operation.DELIVER}
+    seen = {
+        (item.actor, name) for item in only(history, Operation.DELIVER) for name in (item.id, dedupe_of(item))
+    }
     patterns = subscribed(history)
     return [
         Anomaly(f"The publish was acknowledged, but {actor} never got the message.", (item,))
         for item in history
         if acknowledged(item) and not musts(item, contract)
         for actor, pattern in patterns.items()
-        if matches(pattern, item.topic) and (actor, item.id) not in seen
+        if matches(pattern, item.topic) and not {(actor, item.id), (actor, dedupe_of(item))} & seen
     ]
 
 
@@ -50,11 +53,11 @@ def nothing_shown(history: History, contract: Contract) -> list[Anomaly]:
 
 def swallowed(history: History, contract: Contract) -> list[Anomaly]:
     """A stored message that is like no other and never took effect. Sample: publish a ok, no effect a."""
-    applied = {item.id for item in only(history, Operation.EFFECT)}
+    applied = {name for item in only(history, Operation.EFFECT) for name in (item.id, dedupe_of(item))}
     return [
         Anomaly("A message of its own was taken for a duplicate or lost: it never took effect.", (item,))
         for item in history
-        if acknowledged(item) and item.id not in applied and not musts(item, contract)
+        if acknowledged(item) and not {item.id, dedupe_of(item)} & applied and not musts(item, contract)
     ]
 
 

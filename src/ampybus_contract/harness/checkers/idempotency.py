@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ampybus_contract.contract import Contract
-from ampybus_contract.harness.checkers.reading import History, only
+from ampybus_contract.harness.checkers.reading import History, dedupe_of, only
 from ampybus_contract.harness.history import Anomaly, Event, Operation
 
 
@@ -17,4 +17,16 @@ def duplicate_effect(history: History, _contract: Contract) -> list[Anomaly]:
             found.append(
                 Anomaly("One message took effect twice: an order would be applied twice.", (earlier, item))
             )
+    return found
+
+
+def dedupe_repeated(history: History, _contract: Contract) -> list[Anomaly]:
+    """One dedupe key of an environment and domain whose effect a group applied more than once (D23)."""
+    first: dict[tuple[str, str], Event] = {}
+    found: list[Anomaly] = []
+    for item in only(history, Operation.EFFECT):
+        earlier = first.setdefault((item.actor, dedupe_of(item)), item)
+        if earlier is not item:
+            sentence = "Two messages with one dedupe key took effect: one order was placed twice."
+            found.append(Anomaly(sentence, (earlier, item)))
     return found

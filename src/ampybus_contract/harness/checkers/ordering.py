@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ampybus_contract.contract import Contract
-from ampybus_contract.harness.checkers.reading import History, only
+from ampybus_contract.harness.checkers.reading import History, acknowledged, musts, only
 from ampybus_contract.harness.history import Anomaly, Event, Operation, Outcome
 
 
@@ -18,6 +18,20 @@ def key_reordered(history: History, _contract: Contract) -> list[Anomaly]:
 def effect_reordered(history: History, _contract: Contract) -> list[Anomaly]:
     """Two messages of one producer and key that take effect in the other order, as after a retry."""
     return _reordered(history, Operation.EFFECT, "took effect")
+
+
+def stale_end(history: History, contract: Contract) -> list[Anomaly]:
+    """A key whose last effect is not that of its newest message: the state stays old.
+
+    Sample: publish a ok, publish b ok, effect b, effect a.
+    """
+    newest = {item.key: item for item in history if acknowledged(item) and not musts(item, contract)}
+    last = {(item.actor, item.key): item for item in only(history, Operation.EFFECT)}
+    return [
+        Anomaly("The newest message of a key is not the one it ended on.", (newest[key], item))
+        for (_actor, key), item in last.items()
+        if key in newest and newest[key].id != item.id
+    ]
 
 
 def _reordered(history: History, operation: Operation, verb: str) -> list[Anomaly]:

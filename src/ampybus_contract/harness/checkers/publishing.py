@@ -55,6 +55,8 @@ def refused_valid(history: History, contract: Contract) -> list[Anomaly]:
 
 def unanswered(history: History, contract: Contract) -> list[Anomaly]:
     """A publish of a valid envelope whose outcome stays open although nothing was disturbed."""
+    if only(history, Operation.FAULT):
+        return []
     return [
         Anomaly(f"A publish of a valid envelope had no definite outcome: {item.error}", (item,))
         for item in history
@@ -76,3 +78,28 @@ def broken_on_wire(select: Callable[[Contract], Iterable[str]]) -> Checker:
         ]
 
     return broken
+
+
+def definite_but_stored(history: History, contract: Contract) -> list[Anomaly]:
+    """A publish that was reported as surely failed although the message is on the wire (D22)."""
+    stored = {item.id: item for item in only(history, Operation.STORE)}
+    return [
+        Anomaly(
+            f"The publish was reported as surely failed, but it is stored: {item.error}",
+            (item, stored[item.id]),
+        )
+        for item in only(history, Operation.PUBLISH)
+        if item.outcome is Outcome.FAIL and item.id in stored and not musts(item, contract)
+    ]
+
+
+def id_invented(history: History, _contract: Contract) -> list[Anomaly]:
+    """A stored message whose id nobody published: a retry made a new message of it (D22)."""
+    known = {item.id for item in history if item.operation in (Operation.PUBLISH, Operation.INJECT)}
+    return [
+        Anomaly(
+            "A message on the wire has an id that was never published: a retry would count twice.", (item,)
+        )
+        for item in only(history, Operation.STORE)
+        if item.id not in known
+    ]

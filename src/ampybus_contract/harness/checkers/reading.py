@@ -23,6 +23,12 @@ def acknowledged(item: Event) -> bool:
     return item.operation in (Operation.PUBLISH, Operation.INJECT) and item.outcome is Outcome.OK
 
 
+def dedupe_of(item: Event) -> str:
+    """What a dedupe key stands for: the key within its environment and domain, the id where it has none."""
+    key = item.envelope.headers.get("dedupe_key")
+    return item.id if key is None else ".".join([*item.topic.split(".")[1:3], key])
+
+
 def subscribed(history: History) -> dict[str, str]:
     """The pattern of each subscription that is in the history."""
     return {item.actor: item.pattern for item in only(history, Operation.SUBSCRIBE)}

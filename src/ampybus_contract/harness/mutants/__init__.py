@@ -13,11 +13,12 @@ from ampybus_contract.harness.mutants import (
     keys,
     large_payloads,
     ordering,
+    retries,
     topics,
 )
 from ampybus_contract.harness.mutants.build import Mutant
 
-CHAPTERS = (envelope, topics, keys, ordering, idempotency, dead_letters, large_payloads)
+CHAPTERS = (envelope, topics, keys, ordering, idempotency, retries, dead_letters, large_payloads)
 
 __all__ = ["Mutant", "mutants"]
 

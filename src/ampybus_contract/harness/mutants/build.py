@@ -19,11 +19,15 @@ Build = Callable[[Transport, Contract], ReferenceBinding]
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A broken binding: its name, the check that must fail for it, and how to build it."""
+    """A broken binding: its name, the check that must fail for it, and how to build it.
+
+    ``virtual``: only a virtual clock is exact enough to show it.
+    """
 
     name: str
     check: str
     build: Build
+    virtual: bool = False
 
 
 class ChangesDeliveries(ReferenceBinding):
@@ -49,10 +53,10 @@ class ChangesSends:
     async def open(self, endpoint: Endpoint) -> None:
         await self.inner.open(endpoint)
 
-    async def send(self, envelope: Envelope) -> None:
+    async def send(self, envelope: Envelope, act: str = "") -> None:
         other = self.change(envelope)
         if other is not None:
-            await self.inner.send(other)
+            await self.inner.send(other, act)
 
     async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
         return await self.inner.consume(subscription)

@@ -7,11 +7,13 @@ import random
 from collections.abc import AsyncIterator
 
 from ampybus_contract.bindings.consumer import ConsumerGroup
-from ampybus_contract.bindings.protocol import Settlement, Subscription
+from ampybus_contract.bindings.protocol import Handler, Settlement, Subscription
 from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.bindings.transport import Incoming, Transport
 from ampybus_contract.contract import Contract
+from ampybus_contract.envelope import Envelope
 from ampybus_contract.harness.mutants.build import ChangesSends, Mutant, grouped
+from ampybus_contract.harness.scenarios.ordering import STEP, STEPS
 
 BATCH = 16
 GATHERING_SECONDS = 0.01
@@ -56,11 +58,45 @@ class RequeuesAtTail(ConsumerGroup):
             await self.acknowledge(incoming)
 
 
+class IgnoresKeys(ReferenceBinding):
+    """Works on messages side by side, whatever their key."""
+
+    def lane(self, envelope: Envelope) -> str:
+        return envelope.headers.get("message_id", "")
+
+
+class TakesCancelsFirst(ConsumerGroup):
+    """Moves a cancel to the head of its key."""
+
+    def enqueue(self, incoming: Incoming) -> None:
+        super().enqueue(incoming)
+        lane = self.lanes[self.binding.lane(incoming.envelope)]
+        if incoming.envelope.headers.get(STEP) == STEPS[-1]:
+            lane.rotate(1)
+
+
+class KeepsFirst(ReferenceBinding):
+    """Hands out the first message of each key and no other."""
+
+    async def subscribe(self, subscription: Subscription, handler: Handler) -> None:
+        seen: dict[str, str] = {}
+
+        async def first(envelope: Envelope) -> Settlement:
+            identity = envelope.headers["message_id"]
+            known = seen.setdefault(envelope.headers["partition_key"], identity)
+            return await handler(envelope) if known == identity else Settlement.OK
+
+        await super().subscribe(subscription, first)
+
+
 def mutants(_contract: Contract) -> list[Mutant]:
     """Every mutant of the chapter."""
     return [
         Mutant("shuffles within a batch", "ORD-01", _shuffling),
+        Mutant("has workers that ignore keys", "ORD-02", IgnoresKeys),
         Mutant("requeues at the tail", "ORD-03", grouped(RequeuesAtTail)),
+        Mutant("takes cancels first", "ORD-06", grouped(TakesCancelsFirst)),
+        Mutant("keeps the first value", "ORD-07", KeepsFirst),
     ]
 
 

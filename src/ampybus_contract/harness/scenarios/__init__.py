@@ -2,14 +2,36 @@
 
 from ampybus_contract.harness.scenarios.dead_letters import poison
 from ampybus_contract.harness.scenarios.envelope import payload_sizes, round_trip, unknown_encoding, versions
-from ampybus_contract.harness.scenarios.idempotency import duplicates
+from ampybus_contract.harness.scenarios.idempotency import (
+    after_the_window,
+    crash_before_ack,
+    duplicates,
+    duplicates_of_dead_letters,
+    lost_ack,
+    lost_acks,
+    other_case,
+    same_dedupe_key,
+)
 from ampybus_contract.harness.scenarios.keys import missing_keys, separators, wrong_keys
 from ampybus_contract.harness.scenarios.large_payloads import (
     compression_threshold,
     decompression_bomb,
     pointers,
 )
-from ampybus_contract.harness.scenarios.ordering import keyed_stream, keyed_stream_with_retries
+from ampybus_contract.harness.scenarios.ordering import (
+    keyed_stream,
+    keyed_stream_with_retries,
+    many_keys,
+    snapshots,
+    steps,
+)
+from ampybus_contract.harness.scenarios.retries import (
+    dead_letter_outage,
+    failing_dead_letters,
+    held_key,
+    hopeless,
+    redriven,
+)
 from ampybus_contract.harness.scenarios.topics import (
     bad_topics,
     environments,
@@ -19,20 +41,35 @@ from ampybus_contract.harness.scenarios.topics import (
 )
 
 __all__ = [
+    "after_the_window",
     "bad_topics",
     "compression_threshold",
+    "crash_before_ack",
+    "dead_letter_outage",
     "decompression_bomb",
     "duplicates",
+    "duplicates_of_dead_letters",
     "environments",
     "every_name",
+    "failing_dead_letters",
+    "held_key",
+    "hopeless",
     "keyed_stream",
     "keyed_stream_with_retries",
+    "lost_ack",
+    "lost_acks",
+    "many_keys",
     "missing_keys",
+    "other_case",
     "payload_sizes",
     "pointers",
     "poison",
+    "redriven",
     "round_trip",
+    "same_dedupe_key",
     "separators",
+    "snapshots",
+    "steps",
     "unknown_encoding",
     "versions",
     "wildcard_subscriptions",

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ampybus_contract.bindings.protocol import Settlement
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.harness.stage import Stage
 
 PER_KEY = 12
 KEYS = 3
+ROUNDS = 4
+WORK_SECONDS = 0.004
+STEP = "x_step"
+STEPS = ("submit", "amend", "cancel")
 
 
 async def keyed_stream(stage: Stage) -> None:
@@ -41,3 +47,40 @@ async def keyed_stream_with_retries(stage: Stage) -> None:
 
 def _keyed(stage: Stage, domain: str) -> list[Envelope]:
     return [stage.workload.envelope(domain, position % KEYS) for position in range(PER_KEY * KEYS)]
+
+
+async def many_keys(stage: Stage) -> None:
+    """All keys of a domain side by side, with a handler that takes its time, another one for each message."""
+    domain = stage.workload.keyed_domain()
+    keys = stage.workload.keys(domain)
+    made = [stage.workload.envelope(domain, position % keys) for position in range(keys * ROUNDS)]
+
+    async def pause(_envelope: Envelope, _attempt: int) -> None:
+        await asyncio.sleep(stage.workload.random.random() * WORK_SECONDS)
+
+    await stage.publish(*made)
+    await stage.subscribe(stage.pattern(domain), pause=pause)
+    await stage.applied(made)
+
+
+async def steps(stage: Stage) -> None:
+    """Each key gets a submit, an amend and a cancel, and the handler is slow enough that they queue."""
+    domain = stage.workload.keyed_domain()
+    plain = [(step, stage.workload.envelope(domain, key)) for step in STEPS for key in range(KEYS)]
+    made = [Envelope(item.topic, item.headers.with_(**{STEP: step}), item.payload) for step, item in plain]
+
+    async def pause(_envelope: Envelope, _attempt: int) -> None:
+        await asyncio.sleep(WORK_SECONDS)
+
+    await stage.publish(*made)
+    await stage.subscribe(stage.pattern(domain), pause=pause)
+    await stage.applied(made)
+
+
+async def snapshots(stage: Stage) -> None:
+    """Several values for each key of a domain in which the latest wins."""
+    domain = stage.workload.latest_domain()
+    made = [stage.workload.envelope(domain, position % KEYS) for position in range(PER_KEY * KEYS)]
+    await stage.subscribe(stage.pattern(domain))
+    await stage.publish(*made)
+    await stage.applied(made)

@@ -1,0 +1,13 @@
+"""Chapter Faults: what a binding says and does when the broker fails it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ampybus_contract.harness import checkers, scenarios
+from ampybus_contract.pytest_plugin import ConformanceCheck
+
+
+@pytest.mark.ampybus("FLT-06")
+def test_a_lost_acknowledgement_is_indefinite(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.lost_acks, checkers.definite_but_stored, checkers.id_invented, checkers.lost_write)

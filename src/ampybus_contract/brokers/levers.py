@@ -1,0 +1,28 @@
+"""What a broker lets the harness do to it, so that a binding meets what production brings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+LEVERS = frozenset({"backlog", "duplicate_window", "lost_ack", "outage"})
+
+
+@runtime_checkable
+class Levers(Protocol):
+    """A probe that can also disturb its stream, and that knows what its consumers have left to do."""
+
+    async def accept_only(self, patterns: Sequence[str] | None) -> None:
+        """Refuse what is published outside these patterns; None takes everything again (``outage``)."""
+
+    async def lose_acks(self, lost: bool) -> None:
+        """Store what is published and answer nothing (``lost_ack``)."""
+
+    async def duplicate_window(self, seconds: float) -> None:
+        """How long the broker itself drops a repeated id (``duplicate_window``)."""
+
+    async def redeliver_after(self, seconds: float) -> None:
+        """How soon a message comes again that was handed out and not acknowledged (``backlog``)."""
+
+    async def backlog(self) -> int:
+        """Messages that consumers have not acknowledged, handed out or not (``backlog``)."""

@@ -1,0 +1,46 @@
+"""Effects are remembered up to the limit, and in a file also by the next process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ampybus_contract.bindings.effects import EffectStore, MemoryEffects, SqliteEffects
+
+LIMIT = 4
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> EffectStore:
+    makers: dict[str, Callable[[], EffectStore]] = {
+        "memory": lambda: MemoryEffects(LIMIT),
+        "sqlite": lambda: SqliteEffects(tmp_path / "effects.sqlite", LIMIT),
+    }
+    made = makers[request.param]()
+    request.addfinalizer(made.close)
+    return made
+
+
+def test_an_effect_is_known_by_each_of_its_names_in_its_group(store: EffectStore) -> None:
+    store.mark("one", ["id", "key"])
+    assert [store.seen("one", [name]) for name in ("id", "key", "other")] == [True, True, False]
+    assert store.seen("one", ["other", "key"])
+    assert not store.seen("two", ["id"])
+
+
+def test_the_oldest_names_are_forgotten_first(store: EffectStore) -> None:
+    for name in "abcdef":
+        store.mark("group", [name])
+    assert [store.seen("group", [name]) for name in "abcdef"] == [False, False, True, True, True, True]
+
+
+def test_a_file_outlives_its_store(tmp_path: Path) -> None:
+    path = tmp_path / "effects.sqlite"
+    before = SqliteEffects(path, LIMIT)
+    before.mark("group", ["id"])
+    after = SqliteEffects(path, LIMIT)
+    assert after.seen("group", ["id"])
+    for store in (before, after):
+        store.close()
