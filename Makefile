@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup conformance test lint types layers check
+.PHONY: setup conformance test bench lint types layers check
 setup: .venv/ready
 
 .venv/ready: pyproject.toml .constraints.txt
@@ -15,6 +15,10 @@ conformance: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+bench: setup
+	$(BIN)/pip install --progress-bar off -q -c .constraints.txt -e '.[bench]'
+	$(BIN)/python -m ampybus_contract.benchmark validators
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

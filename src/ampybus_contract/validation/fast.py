@@ -7,8 +7,7 @@ bounds. Nothing that differs from one envelope to the next is remembered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from ampybus_contract.contract import Contract, DomainRule
 from ampybus_contract.envelope import Envelope, Headers
@@ -19,40 +18,12 @@ from ampybus_contract.validation.fast_headers import Layout, LayoutCompiler
 from ampybus_contract.validation.fast_payload import Agrees, compile_payload
 from ampybus_contract.validation.key_rules import key_form, key_of_topic
 from ampybus_contract.validation.payload_rules import judge_schema, payload_hash
+from ampybus_contract.validation.routes import Route, TopicPlan
 from ampybus_contract.validation.topic_rules import judge_topic
 
 TOPICS_KEPT = 16_384
 RUNS_KEPT = 256
 SCHEMAS_KEPT = 256
-
-
-@dataclass(frozen=True, slots=True)
-class TopicPlan:
-    """A topic without findings: its domain, the parts of its subtopic, and the payload types seen on it.
-
-    ``schemas`` maps schema_fqdn and schema_version to a plan, or to None where the two do not belong there.
-    """
-
-    text: str
-    domain: DomainRule
-    groups: Mapping[str, str | None]
-    key: str | None
-    key_form: Callable[[str], object] | None
-    schemas: dict[tuple[str, str], Agrees | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A topic as one run publishes to it: all that does not differ between its messages.
-
-    ``agrees`` is None where the domain carries the payloads of others.
-    """
-
-    topic: TopicPlan
-    agrees: Agrees | None
-
-
-Runs = dict[tuple[str, ...], dict[str, Route]]
 
 
 class FastPath:
@@ -61,7 +32,7 @@ class FastPath:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._layouts = LayoutCompiler(contract)
-        self._by_size: dict[int, tuple[Layout, Runs]] = {}
+        self._by_size: dict[int, Layout] = {}
         self._topics: dict[str, TopicPlan] = {}
         self._free_size = min(contract.payload.compress_above, contract.payload.sent_below - 1)
 
@@ -69,27 +40,35 @@ class FastPath:
         """True where a close look surely finds nothing, SHOULD included; False where it may."""
         headers = envelope.headers.plain
         try:
-            layout, runs = self._by_size[len(headers)]
-            route = runs[layout.run(headers)][envelope.topic]
+            layout = self._by_size[len(headers)]
+            route = layout.runs[layout.run(headers)][envelope.topic]
             text = "\n".join(layout.own(headers))
         except KeyError:
             return self._learn(envelope, payload_known)
-        if layout.match_own(text) is None or text.count("\n") != layout.breaks:
+        if layout.match_own(text) is None or not (layout.text_only or layout.printable(text)):
             return False
-        for character in layout.forbidden:
-            if character in text:
-                return False
-        if layout.plain and payload_known and route.agrees and len(envelope.payload) <= self._free_size:
-            return route.agrees(envelope.payload, headers)
+        if layout.plain:
+            if not payload_known:
+                return _keyed(headers, route) if route.key is None else headers["partition_key"] == route.key
+            if route.agrees is not None and len(envelope.payload) <= self._free_size:
+                return route.agrees(envelope.payload, headers)
         return self._rest(envelope, route, layout, payload_known)
+
+    def payload_judge(self, envelope: Envelope) -> Agrees | None:
+        """What decodes and compares payloads on the route of an envelope that was found clean before."""
+        headers = envelope.headers.plain
+        layout = self._by_size[len(headers)]
+        return layout.runs[layout.run(headers)][envelope.topic].agrees
 
     def _rest(self, envelope: Envelope, route: Route, layout: Layout, payload_known: bool) -> bool:
         """What few envelopes have: headers judged apart, no payload to compare, or one to unpack first."""
         headers = envelope.headers.plain
         if layout.apart and not layout.keeps_apart(headers):
             return False
+        if layout.pointer and envelope.payload:
+            return False
         if layout.pointer or not payload_known:
-            return _alone(envelope, route, layout)
+            return _keyed(headers, route)
         plain = self._plain(envelope, layout)
         if plain is None:
             return False
@@ -103,23 +82,22 @@ class FastPath:
         layout = self._layouts.of(headers)
         if layout is None:
             return False
-        known = self._by_size.get(len(headers))
-        if known is None or known[0] is not layout:
-            known = self._by_size[len(headers)] = layout, {}
         values = layout.run(headers)
-        run = known[1].get(values)
+        run = layout.runs.get(values)
         if run is None:
             if not layout.keeps_run(values):
                 return False
-            if len(known[1]) >= RUNS_KEPT:
-                known[1].clear()
-            run = known[1][values] = {}
-        route = self._route(envelope, layout)
-        if route is None:
-            return False
-        if len(run) >= TOPICS_KEPT:
-            run.clear()
-        run[envelope.topic] = route
+            if len(layout.runs) >= RUNS_KEPT:
+                layout.runs.clear()
+            run = layout.runs[values] = {}
+        if envelope.topic not in run:
+            route = self._route(envelope, layout)
+            if route is None:
+                return False
+            if len(run) >= TOPICS_KEPT:
+                run.clear()
+            run[envelope.topic] = route
+        self._by_size[len(headers)] = layout
         return self.clean(envelope, payload_known)
 
     def _route(self, envelope: Envelope, layout: Layout) -> Route | None:
@@ -127,11 +105,13 @@ class FastPath:
         if topic is None or topic.domain.name not in layout.domains:
             return None
         if topic.domain.carries:
-            return Route(topic, None)
+            return Route(topic, None, None)
         headers = envelope.headers.plain
         schema = headers["schema_fqdn"], headers["schema_version"]
         plan = topic.schemas.get(schema) or self._schema(topic, *schema)
-        return None if plan is None else Route(topic, plan)
+        if plan is None:
+            return None
+        return Route(topic, plan, None if topic.domain.dedupe_key else topic.key)
 
     def _plain(self, envelope: Envelope, layout: Layout) -> bytes | None:
         """The decoded payload, or None where its size or encoding is not allowed."""
@@ -182,15 +162,9 @@ def _hashed(plain: bytes, headers: Mapping[str, str], domain: DomainRule) -> boo
     return not domain.payload_hash or headers[domain.payload_hash["header"]] == payload_hash(plain)
 
 
-def _alone(envelope: Envelope, route: Route, layout: Layout) -> bool:
+def _keyed(headers: Mapping[str, str], route: Route) -> bool:
     """Without a payload to compare with: the key has the form that the topic asks for."""
-    if layout.pointer and envelope.payload:
-        return False
-    headers, topic = envelope.headers.plain, route.topic
-    key, domain = headers["partition_key"], topic.domain
-    if topic.key is not None:
-        if key != topic.key:
-            return False
-    elif topic.key_form is not None and topic.key_form(key) is None:
+    key, topic, domain = headers["partition_key"], route.topic, route.topic.domain
+    if topic.key_form is not None and topic.key_form(key) is None:
         return False
     return domain.key is None or domain.dedupe_key != domain.key or headers["dedupe_key"] == key

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 
 from ampybus_contract.contract import Contract, DomainRule, HeaderRule
 from ampybus_contract.validation.header_rules import well_advised, well_formed
+from ampybus_contract.validation.routes import Runs
 
 LAYOUTS_KEPT = 64
 SIGHTINGS_KEPT = 4096
@@ -30,8 +31,9 @@ class Layout:
 
     ``run`` gives the values that repeat within a run, ``own`` those of one message, of which there are
     ``breaks`` + 1. ``match_run`` and ``match_own`` want them joined by line feeds, without a ``forbidden``
-    character. ``apart`` are rules whose pattern cannot stand in a larger one; ``domains`` need
-    no more headers; ``plain`` ones carry a payload as it is and have nothing apart.
+    character; if ``text_only``, the patterns of ``own`` leave no room for one. ``apart`` are rules whose
+    pattern cannot stand in a larger one; ``domains`` need no more headers; ``plain`` ones carry a payload
+    as it is and have nothing apart. ``runs`` remembers what was learned of traffic with this layout.
     """
 
     run: Values
@@ -40,18 +42,24 @@ class Layout:
     match_own: Match
     breaks: int
     forbidden: tuple[str, ...]
+    text_only: bool
     apart: tuple[HeaderRule, ...]
     parent: re.Pattern[str] | None
     domains: frozenset[str]
     pointer: bool
     encoded: bool
     plain: bool
+    runs: Runs = field(default_factory=dict)
 
     def keeps_run(self, values: tuple[str, ...]) -> bool:
         """Whether the values that repeat within a run have the form they need."""
         text = "\n".join(values)
         known = self.match_run(text) is not None and text.count("\n") == len(values) - 1
         return known and not any(character in text for character in self.forbidden)
+
+    def printable(self, text: str) -> bool:
+        """Whether joined values of a message hold no line feed of their own and nothing forbidden."""
+        return text.count("\n") == self.breaks and not any(item in text for item in self.forbidden)
 
     def keeps_apart(self, headers: Mapping[str, str]) -> bool:
         """Whether values with patterns of their own match, and the trace headers name one trace."""
@@ -111,11 +119,13 @@ class LayoutCompiler:
         parent = rules["traceparent"].pattern if "traceparent" in rules else None
         return Layout(
             run=itemgetter(*run),
-            match_run=_joined(run, rules),
+            match_run=_joined(contract, run, rules),
             own=itemgetter(*own),
-            match_own=_joined(own, rules),
+            match_own=_joined(contract, own, rules),
             breaks=len(own) - 1,
             forbidden=tuple(sorted(self._forbidden - {"\n"})),
+            text_only=all(character < " " for character in self._forbidden)
+            and all(_text_only(_piece(contract, rules.get(name))) for name in own),
             apart=apart,
             parent=parent if parent is not None and parent.groupindex else None,
             domains=frozenset(
@@ -140,16 +150,31 @@ def _joins(rule: HeaderRule) -> bool:
     return all(item.flags == re.UNICODE and not _POSITIONAL.search(item.pattern) for item in patterns)
 
 
-def _joined(names: list[str], rules: Mapping[str, HeaderRule]) -> Match:
-    pieces = [_piece(rules[name]) if name in rules and _joins(rules[name]) else r"[^\n]*" for name in names]
-    return re.compile("\n".join(pieces)).fullmatch
+def _joined(contract: Contract, names: list[str], rules: Mapping[str, HeaderRule]) -> Match:
+    return re.compile("\n".join(_piece(contract, rules.get(name)) for name in names)).fullmatch
 
 
-def _piece(rule: HeaderRule) -> str:
+def _piece(contract: Contract, rule: HeaderRule | None) -> str:
+    """The expression for one value; for any line where the header has no rule or is judged apart."""
+    if rule is None or not _joins(rule):
+        return contract.header_value.pattern
     ahead = f"(?={DAY_EXISTS})" if rule.date_time else ""
     if rule.recommended:
         ahead += rf"(?=(?:{rule.recommended.pattern})(?:\n|\Z))"
     return f"{ahead}(?:{rule.pattern.pattern})"
+
+
+def _text_only(piece: str) -> bool:
+    """Whether an expression surely matches no character below the blank, told by how it is written.
+
+    Only a negated class, a dot, and some escapes reach these; a class that names CR, LF and NUL does not.
+    """
+    ahead = piece.replace(f"(?={DAY_EXISTS})", "").replace(r"(?:\n|\Z)", "")
+    rest = ahead.replace(r"[^\r\n\x00]", "")
+    return rest.isprintable() and "[^" not in rest and not _OTHER.search(rest)
+
+
+_OTHER = re.compile(r"(?<!\\)\.|\\[^.+*?(){}\[\]|^$/-]")
 
 
 _NEGATED_CLASS = re.compile(r"\[\^((?:\\[rnt]|\\x[0-9a-fA-F]{2})+)\]\*")

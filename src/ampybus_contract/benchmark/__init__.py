@@ -1,0 +1,1 @@
+"""Measure the validators beside other tools, and write archives to measure with."""

@@ -1,0 +1,116 @@
+"""``python -m ampybus_contract.benchmark``: the validators beside their peers, and archives."""
+
+from __future__ import annotations
+
+import argparse
+import operator
+import sys
+from pathlib import Path
+from typing import Any
+
+from ampybus_contract.benchmark.peers import peers
+from ampybus_contract.benchmark.rounds import medians_us
+from ampybus_contract.benchmark.traffic import archive_lines, envelopes
+from ampybus_contract.contract import Contract, default_contract
+from ampybus_contract.envelope.registry import message_type
+from ampybus_contract.exit_codes import CONFORMANT
+from ampybus_contract.validation import Validator
+
+BATCH_ITEMS = 100
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one measurement and print its table; nothing is asserted."""
+    parser = argparse.ArgumentParser(prog="python -m ampybus_contract.benchmark", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    table = commands.add_parser("validators", help="compare with the peers that are installed")
+    table.add_argument("--count", type=int, default=2000, help="distinct envelopes in a round")
+    table.add_argument("--rounds", type=int, default=31)
+    table.set_defaults(run=_validators)
+    archive = commands.add_parser("archive", help="write a JSON-lines archive of valid envelopes")
+    archive.add_argument("file", type=Path)
+    archive.add_argument("--count", type=int, default=1_000_000)
+    archive.add_argument("--invalid-every", type=int, default=0, help="let every Nth envelope lack a header")
+    archive.set_defaults(run=_archive)
+    options = parser.parse_args(arguments)
+    code: int = options.run(options)
+    return code
+
+
+def _archive(options: argparse.Namespace) -> int:
+    with options.file.open("w", encoding="utf-8") as stream:
+        for line in archive_lines(options.count, default_contract(), options.invalid_every):
+            stream.write(line + "\n")
+    return CONFORMANT
+
+
+def _validators(options: argparse.Namespace) -> int:
+    contract = default_contract()
+    _headers_table(contract, options.count, options.rounds)
+    print()
+    _payload_table(contract, options.count, options.rounds)
+    return CONFORMANT
+
+
+def _headers_table(contract: Contract, count: int, rounds: int) -> None:
+    traffic = list(envelopes(count, contract))
+    plain = [(dict(envelope.headers),) for envelope in traffic]
+    own = Validator(contract)
+    contenders: dict[str, Any] = {_OWN: (own.fast.clean, [(envelope, False) for envelope in traffic])}
+    missing = []
+    for name, judge in peers(contract):
+        if judge is None:
+            missing.append(name)
+        else:
+            contenders[name] = (judge, plain)
+    for call, calls in contenders.values():
+        for arguments in calls * 2:
+            call(*arguments)
+    found = medians_us(contenders, rounds)
+    base = found.get("jsonschema-rs", found[_OWN])
+    print(f"Header set of a valid envelope; {count} distinct envelopes, median of {rounds} rounds")
+    print(f"{'':50}{'us':>9}{'to jsonschema-rs':>18}")
+    for name, cost in sorted(found.items(), key=lambda item: item[1]):
+        print(f"{name:50}{cost:9.2f}{cost / base:18.2f}")
+    for name in missing:
+        print(f"{name:50}{'not installed':>18}")
+
+
+_OWN = "ampybus-contract: topic, headers, cross-field"
+
+
+def _payload_table(contract: Contract, count: int, rounds: int) -> None:
+    own = Validator(contract)
+    kinds = {
+        "one bar": (1, list(envelopes(count, contract))),
+        "one order": (1, list(envelopes(count, contract, domain="orders"))),
+        f"{BATCH_ITEMS} bars": (
+            BATCH_ITEMS,
+            list(envelopes(max(count // BATCH_ITEMS, 10), contract, items=BATCH_ITEMS)),
+        ),
+    }
+    contenders: dict[str, Any] = {}
+    for name, (_, traffic) in kinds.items():
+        parse = message_type(traffic[0].headers["schema_fqdn"])
+        assert parse is not None
+        for envelope in traffic * 2:
+            own.findings(envelope)
+        contenders[f"{name}/decode"] = parse.FromString, [(item.payload,) for item in traffic]
+        contenders[f"{name}/compare"] = (
+            operator.call,
+            [(own.fast.payload_judge(item), item.payload, item.headers.plain) for item in traffic],
+        )
+        contenders[f"{name}/whole"] = own.fast.clean, [(item,) for item in traffic]
+    found = medians_us(contenders, rounds)
+    print("Payload of a valid envelope, us per item: decode alone; decode and compare; the whole envelope")
+    print(f"{'':14}{'decode':>10}{'+ compare':>12}{'ratio':>10}{'whole':>10}")
+    for name, (items, _) in kinds.items():
+        decode, compare_cost, whole = (found[f"{name}/{part}"] for part in ("decode", "compare", "whole"))
+        print(
+            f"{name:14}{decode / items:10.2f}{compare_cost / items:12.2f}"
+            f"{compare_cost / decode:10.2f}{whole / items:10.2f}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""What the fast path remembers of topics and of the runs that publish to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ampybus_contract.contract import DomainRule
+from ampybus_contract.validation.fast_payload import Agrees
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """A topic without findings: its domain, the parts of its subtopic, and the payload types seen on it.
+
+    ``schemas`` maps schema_fqdn and schema_version to a plan, or to None where the two do not belong there.
+    """
+
+    text: str
+    domain: DomainRule
+    groups: Mapping[str, str | None]
+    key: str | None
+    key_form: Callable[[str], object] | None
+    schemas: dict[tuple[str, str], Agrees | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A topic as one run publishes to it: all that does not differ between its messages.
+
+    ``agrees`` is None where the domain carries the payloads of others; ``key`` is the only key that it can
+    have, if the topic names every part.
+    """
+
+    topic: TopicPlan
+    agrees: Agrees | None
+    key: str | None
+
+
+Runs = dict[tuple[str, ...], dict[str, Route]]

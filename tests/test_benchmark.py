@@ -1,0 +1,48 @@
+"""The benchmark judges what it says it judges, and its traffic is what it says it is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ampybus_contract import validate
+from ampybus_contract.benchmark.__main__ import main
+from ampybus_contract.benchmark.peers import peers
+from ampybus_contract.benchmark.traffic import archive_lines, envelopes
+from ampybus_contract.contract import default_contract
+from ampybus_contract.envelope import read_fixture
+
+CHECKS_PRESENCE_ONLY = "ampy-bus"
+
+
+@pytest.mark.parametrize(("domain", "items"), [("bars", 0), ("bars", 3), ("orders", 0)])
+def test_traffic_is_valid_and_distinct(domain: str, items: int) -> None:
+    traffic = list(envelopes(30, default_contract(), items=items, domain=domain))
+    assert [validate(envelope) for envelope in traffic] == [[]] * 30
+    for name in ("message_id", "produced_at", "trace_id", "partition_key"):
+        assert len({envelope.headers[name] for envelope in traffic}) == 30
+
+
+def test_every_installed_peer_accepts_the_header_set_and_refuses_a_broken_one() -> None:
+    (envelope,) = envelopes(1, default_contract())
+    right = dict(envelope.headers)
+    for name, judge in peers(default_contract()):
+        if judge is not None:
+            assert judge(right), name
+            assert not judge({**right, "run_id": ""}), name
+            if not name.startswith(CHECKS_PRESENCE_ONLY):
+                assert not judge({**right, "trace_id": "0" * 32}), name
+
+
+def test_the_table_has_a_line_for_every_contender(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validators", "--count", "20", "--rounds", "2"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("ampybus-contract", "one bar", "one order", "100 bars", *dict(peers(default_contract()))):
+        assert any(line.startswith(name) for line in printed.splitlines()), name
+
+
+def test_an_archive_has_invalid_envelopes_where_asked() -> None:
+    rows = [json.loads(line) for line in archive_lines(6, default_contract(), invalid_every=3)]
+    found = [[item.requirement for item in validate(read_fixture(row).envelope)] for row in rows]
+    assert found == [[], [], ["HDR-01"], [], [], ["HDR-01"]]
