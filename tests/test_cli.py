@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
+import tracemalloc
 import venv
 from pathlib import Path
 
 import pytest
 
+from ampybus_contract.benchmark.traffic import archive_lines
 from ampybus_contract.cli import fixture_files
 from ampybus_contract.cli.main import main
 from ampybus_contract.contract import default_contract
@@ -118,3 +121,104 @@ def test_an_installed_wheel_judges_outside_the_checkout(tmp_path: Path) -> None:
         assert judged.returncode == 0, judged.stdout
         count = len(default_contract().judged)
         assert f"= {count} of {count} checks with a suite" in judged.stdout
+
+
+def archive(path: Path, count: int, invalid_every: int = 0) -> list[str]:
+    lines = list(archive_lines(count, default_contract(), invalid_every))
+    path.write_text("\n".join(lines) + "\n")
+    return lines
+
+
+@pytest.mark.parametrize("more", [[], ["--headers-only"]])
+def test_jobs_give_the_same_output_in_the_same_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    path = tmp_path / "archive.jsonl"
+    archive(path, 2500, invalid_every=1200)
+    path.write_text(path.read_text() + "no json\n")
+    for style in ("json", "text", "github"):
+        outputs = []
+        for jobs in ("1", "2"):
+            assert main(["validate", str(path), "--format", style, "--jobs", jobs, *more]) == 2
+            outputs.append(capsys.readouterr().out)
+        assert outputs[0] == outputs[1]
+        assert f"{path}:1200" in outputs[0] or "line=1200" in outputs[0]
+    assert main(["validate", str(path), "--quiet"]) == 2
+    out = capsys.readouterr().out
+    assert "2498 valid, 2 invalid, 1 unreadable" in out
+    assert out.count(": INVALID") == 2
+    assert ": valid" not in out
+
+
+def test_many_clean_envelopes_are_counted_after_the_first_thousand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive(tmp_path / "archive.jsonl", 1300)
+    assert main(["validate", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert out.count(": valid") == 1000
+    assert "300 more without a finding\n1300 valid, 0 invalid, 0 unreadable" in out
+
+
+def test_headers_only_leaves_the_payload_unread(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = json.loads(archive(tmp_path / "archive.jsonl", 1)[0])
+    (tmp_path / "archive.jsonl").write_text(json.dumps({**row, "payload_b64": "/w=="}))
+    assert main(["validate", str(tmp_path)]) == 1
+    assert main(["validate", str(tmp_path), "--headers-only"]) == 0
+    row["headers"]["partition_key"] = "XNAS.OTHER"
+    (tmp_path / "archive.jsonl").write_text(json.dumps(row))
+    assert main(["validate", str(tmp_path), "--headers-only"]) == 1
+    assert "PKY-01" in capsys.readouterr().out
+
+
+def test_progress_and_rate_go_to_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive(tmp_path / "archive.jsonl", 1500)
+    main(["validate", str(tmp_path / "archive.jsonl"), "--quiet", "--progress"])
+    captured = capsys.readouterr()
+    assert captured.out == "1500 valid, 0 invalid, 0 unreadable\n"
+    assert "envelopes, " in captured.err
+    assert captured.err.endswith(" a second\n")
+
+
+def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
+    peaks = []
+    for count in (4_000, 24_000):
+        path = tmp_path / "archive.jsonl"
+        archive(path, count)
+        tracemalloc.start()
+        assert main(["validate", str(path), "--headers-only", "--quiet"]) == 0
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 2_000_000
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_reader_that_leaves_ends_the_run_quietly(tmp_path: Path, jobs: str) -> None:
+    path = tmp_path / "archive.jsonl"
+    archive(path, 6000)
+    command = [sys.executable, "-m", "ampybus_contract.cli.main", "validate", str(path), "--format", "json"]
+    with subprocess.Popen(
+        [*command, "--jobs", jobs], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == 4
+
+
+def test_an_interrupt_ends_the_run_with_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-m", "ampybus_contract.cli.main", "validate", "-", "--format", "json"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(archive(tmp_path / "archive.jsonl", 1)[0] + "\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["valid"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read() == "ampybus: interrupted\n"

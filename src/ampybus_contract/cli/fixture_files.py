@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import read_fixture
 from ampybus_contract.errors import AmpyBusError
-from ampybus_contract.validation import Finding, validate
+from ampybus_contract.validation import Finding, validator
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+LINES_IN_CHUNK = 1000
+BYTES_IN_CHUNK = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,51 +41,112 @@ class Verdict:
         return self.error is None and all(item.level != "MUST" for item in self.findings)
 
 
-def judge_path(name: str, contract: Contract) -> Iterator[Verdict]:
-    """Judge standard input (``-``, JSON lines), a file, or all .json and .jsonl files below a directory."""
-    if name == "-":
-        yield from _lines("<stdin>", sys.stdin.buffer, contract)
-        return
-    path = Path(name)
-    if path.is_dir():
-        for inner in sorted(path.rglob("*")):
-            if inner.suffix in (".json", ".jsonl", ".ndjson") and inner.is_file():
-                yield from _file(inner, contract)
-    else:
-        yield from _file(path, contract)
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some documents of one file, with their line numbers; ``last_byte`` is how far the file was read."""
+
+    path: str
+    numbered: bool
+    documents: tuple[tuple[int, bytes], ...]
+    last_byte: int
 
 
-def _file(path: Path, contract: Contract) -> Iterator[Verdict]:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was found in a chunk: the verdicts to show, and how many clean envelopes are only counted."""
+
+    verdicts: tuple[Verdict, ...]
+    unlisted: int
+    last_byte: int
+
+
+def read_paths(names: list[str]) -> Iterator[Chunk | Verdict]:
+    """The documents of standard input (``-``, JSON lines), files, and .json and .jsonl files in directories.
+
+    A Verdict stands for a file that cannot be read.
+    """
+    for name in names:
+        path = Path(name)
+        if name == "-":
+            yield from _lines("<stdin>", sys.stdin.buffer, 1)
+        elif path.is_dir():
+            for inner in sorted(path.rglob("*")):
+                if inner.suffix in (".json", ".jsonl", ".ndjson") and inner.is_file():
+                    yield from _file(inner)
+        else:
+            yield from _file(path)
+
+
+def judge_chunk(
+    chunk: Chunk, contract: Contract, listed: int | None = None, headers_only: bool = False
+) -> Judged:
+    """Judge every document; of the clean ones, list the first ``listed`` (None: all) and count the rest."""
+    judge = _judge(contract, headers_only)
+    verdicts: list[Verdict] = []
+    unlisted = 0
+    for line, raw in chunk.documents:
+        found = judge(raw)
+        if found:
+            error = found if isinstance(found, str) else None
+            findings = () if isinstance(found, str) else tuple(found)
+            verdicts.append(Verdict(chunk.path, line, chunk.numbered, findings, error))
+        elif listed is None or len(verdicts) < listed:
+            verdicts.append(Verdict(chunk.path, line, chunk.numbered))
+        else:
+            unlisted += 1
+    return Judged(tuple(verdicts), unlisted, chunk.last_byte)
+
+
+def _judge(contract: Contract, headers_only: bool) -> Callable[[bytes], list[Finding] | str]:
+    """What gives the findings of one document, or the reason why it is no envelope."""
+    decode = json.JSONDecoder().decode
+    own = validator(contract)
+
+    def judge(raw: bytes) -> list[Finding] | str:
+        if len(raw) > MAX_DOCUMENT_BYTES:
+            return f"expected at most {MAX_DOCUMENT_BYTES} bytes for one envelope, got more"
+        try:
+            fixture = read_fixture(decode(raw.decode()), contract, headers_only=headers_only)
+            return own.findings(fixture.envelope, payload_known=fixture.has_payload)
+        except (ValueError, RecursionError) as error:
+            return f"expected JSON in UTF-8, got {str(error)[:200] or 'too deep a nesting'}"
+        except AmpyBusError as error:
+            return str(error)[:500]
+
+    return judge
+
+
+def _file(path: Path) -> Iterator[Chunk | Verdict]:
     try:
         with path.open("rb") as stream:
             if path.suffix in (".jsonl", ".ndjson"):
-                yield from _lines(str(path), stream, contract)
+                yield from _lines(str(path), stream, LINES_IN_CHUNK)
             else:
-                yield _document(str(path), 1, False, stream.read(MAX_DOCUMENT_BYTES + 1), contract)
+                yield Chunk(str(path), False, ((1, stream.read(MAX_DOCUMENT_BYTES + 1)),), stream.tell())
     except OSError as error:
         yield Verdict(str(path), 1, False, error=f"expected a readable file, got {error.strerror}")
 
 
-def _lines(name: str, stream: BinaryIO, contract: Contract) -> Iterator[Verdict]:
+def _lines(name: str, stream: BinaryIO, size: int) -> Iterator[Chunk]:
+    """Chunks of at most ``size`` lines; single ones from a pipe, so that each is judged when it comes."""
+    documents = _documents(stream)
+    done = 0
+    while first := next(documents, None):
+        chunk, weight = [first], len(first[1])
+        for document in islice(documents, size - 1):
+            chunk.append(document)
+            weight += len(document[1])
+            if weight > BYTES_IN_CHUNK:
+                break
+        done += weight
+        yield Chunk(name, True, tuple(chunk), done)
+
+
+def _documents(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     number = 0
     while raw := stream.readline(MAX_DOCUMENT_BYTES + 1):
         number += 1
-        if raw.strip():
-            yield _document(name, number, True, raw, contract)
+        if not raw.isspace():
+            yield number, raw
         while len(raw) > MAX_DOCUMENT_BYTES and not raw.endswith(b"\n"):
             raw = stream.readline(MAX_DOCUMENT_BYTES + 1)
-
-
-def _document(path: str, line: int, numbered: bool, raw: bytes, contract: Contract) -> Verdict:
-    if len(raw) > MAX_DOCUMENT_BYTES:
-        reason = f"expected at most {MAX_DOCUMENT_BYTES} bytes for one envelope, got more"
-        return Verdict(path, line, numbered, error=reason)
-    try:
-        fixture = read_fixture(json.loads(raw), contract)
-        found = validate(fixture.envelope, contract, payload_known=fixture.has_payload)
-    except (ValueError, RecursionError) as error:
-        reason = f"expected JSON in UTF-8, got {str(error)[:200] or 'too deep a nesting'}"
-        return Verdict(path, line, numbered, error=reason)
-    except AmpyBusError as error:
-        return Verdict(path, line, numbered, error=str(error)[:500])
-    return Verdict(path, line, numbered, tuple(found))

@@ -12,7 +12,7 @@ from ampybus_contract.envelope.codec import compress
 from ampybus_contract.envelope.envelope import Envelope
 from ampybus_contract.envelope.headers import Headers
 from ampybus_contract.envelope.registry import from_json
-from ampybus_contract.errors import FixtureError
+from ampybus_contract.errors import FixtureError, HeaderError
 
 _BYTES = ("payload_b64", "payload_base64")
 _SPELLINGS = ("payload", *_BYTES, "payload_json")
@@ -26,8 +26,8 @@ class Fixture:
     has_payload: bool
 
 
-def read_fixture(value: Any, contract: Contract | None = None) -> Fixture:
-    """Build an envelope from parsed JSON.
+def read_fixture(value: Any, contract: Contract | None = None, *, headers_only: bool = False) -> Fixture:
+    """Build an envelope from parsed JSON; without its payload where ``headers_only``.
 
     ``payload`` is protobuf JSON of the type in ``schema_fqdn`` and is compressed where the headers say
     gzip; ``payload_b64`` and ``payload_base64`` are the bytes as sent; ``payload_json`` illustrates only.
@@ -40,9 +40,15 @@ def read_fixture(value: Any, contract: Contract | None = None) -> Fixture:
         raise _wrong("a text in 'topic'", repr(topic)[:80], "add the topic")
     if not isinstance(headers, dict):
         raise _wrong("an object in 'headers'", repr(headers)[:80], "add the headers")
-    wrong = sorted(name for name, text in headers.items() if not isinstance(text, str))
-    if wrong:
-        raise _wrong("text in every header", f"another type in {', '.join(wrong)}", "quote the values")
+    try:
+        text_headers = Headers(headers)
+    except HeaderError as error:
+        wrong = sorted(name for name, text in headers.items() if not isinstance(text, str))
+        raise _wrong(
+            "text in every header", f"another type in {', '.join(wrong)}", "quote the values"
+        ) from error
+    if headers_only:
+        return Fixture(Envelope(topic, text_headers, b""), False)
     given = [name for name in _SPELLINGS if name in value]
     if len(given) > 1:
         raise _wrong("one payload", " and ".join(given), "keep one of them")
@@ -54,7 +60,7 @@ def read_fixture(value: Any, contract: Contract | None = None) -> Fixture:
         payload = readable_payload(value, contract or default_contract())
         if headers.get("content_encoding") == "gzip":
             payload = compress(payload)
-    envelope = Envelope(topic, Headers(headers), payload)
+    envelope = Envelope(topic, text_headers, payload)
     return Fixture(envelope, spelling in ("payload", *_BYTES) or "blob_ref" in headers)
 
 

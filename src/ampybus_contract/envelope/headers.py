@@ -17,13 +17,13 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, items: Mapping[str, str]) -> None:
         """Copy ``items``. Raises HeaderError where a name or value is not text."""
-        for name, value in items.items():
+        self.plain: dict[str, str] = dict(items)
+        for name, value in self.plain.items():
             if not isinstance(name, str) or not isinstance(value, str):
                 raise HeaderError(
                     f"HEADER expected text, got {type(value).__name__} in header {name!r}. "
                     "Fix: write the value as a string"
                 )
-        self.plain: dict[str, str] = dict(items)
 
     def __getitem__(self, name: str) -> str:
         return self.plain[name]
