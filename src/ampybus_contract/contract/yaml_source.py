@@ -69,6 +69,9 @@ class _Reader:
 _SCALARS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")}
 
 
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 def read_yaml(path: Path, name: str) -> Source:
     """Read one file without building any object but plain data.
 
@@ -77,7 +80,7 @@ def read_yaml(path: Path, name: str) -> Source:
     """
     reader = _Reader(name)
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
         data = None if node is None else reader.plain(node, "")
     except OSError as error:
         raise SpecError(

@@ -18,7 +18,7 @@ from ampybus_contract.validation.fast_headers import Layout, LayoutCompiler
 from ampybus_contract.validation.fast_payload import Agrees, compile_payload
 from ampybus_contract.validation.key_rules import key_form, key_of_topic
 from ampybus_contract.validation.payload_rules import judge_schema, payload_hash
-from ampybus_contract.validation.routes import Route, TopicPlan
+from ampybus_contract.validation.routes import Route, Schema, TopicPlan
 from ampybus_contract.validation.topic_rules import judge_topic
 
 TOPICS_KEPT = 16_384
@@ -107,8 +107,8 @@ class FastPath:
         if topic.domain.carries:
             return Route(topic, None, None)
         headers = envelope.headers.plain
-        schema = headers["schema_fqdn"], headers["schema_version"]
-        plan = topic.schemas.get(schema) or self._schema(topic, *schema)
+        schema = headers["schema_fqdn"], headers["schema_version"], headers.get("schema_hash")
+        plan = topic.schemas.get(schema) or self._schema(topic, schema)
         if plan is None:
             return None
         return Route(topic, plan, None if topic.domain.dedupe_key else topic.key)
@@ -140,20 +140,19 @@ class FastPath:
         self._topics[text] = plan = TopicPlan(text, domain, case.groups, exact, form, {})
         return plan
 
-    def _schema(self, topic: TopicPlan, fqdn: str, version: str) -> Agrees | None:
+    def _schema(self, topic: TopicPlan, schema: Schema) -> Agrees | None:
         """Learn a payload type on a topic by a close look at both; None where they have findings."""
-        case = Case(
-            Envelope(topic.text, Headers({"schema_fqdn": fqdn, "schema_version": version}), b""),
-            self._contract,
-        )
+        values = dict(zip(("schema_fqdn", "schema_version", "schema_hash"), schema, strict=True))
+        headers = Headers({name: value for name, value in values.items() if value is not None})
+        case = Case(Envelope(topic.text, headers, b""), self._contract)
         judge_topic(case)
         kind = judge_schema(case, topic.domain)
         plan = None
         if kind is not None and not case.findings:
-            plan = compile_payload(self._contract, topic.domain, topic.groups, fqdn)
+            plan = compile_payload(self._contract, topic.domain, topic.groups, schema[0])
         if len(topic.schemas) >= SCHEMAS_KEPT:
             topic.schemas.clear()
-        topic.schemas[fqdn, version] = plan
+        topic.schemas[schema] = plan
         return plan
 
 

@@ -12,6 +12,7 @@ from ampybus_contract.envelope.codec import decompress
 from ampybus_contract.envelope.formula import fill
 from ampybus_contract.envelope.parts import part_text
 from ampybus_contract.envelope.registry import decode, message_type
+from ampybus_contract.envelope.schema_hash import schema_hash
 from ampybus_contract.errors import DecodeError
 from ampybus_contract.validation.case import Case
 
@@ -29,6 +30,10 @@ def judge_schema(case: Case, domain: DomainRule) -> PayloadType | None:
         case.report(rules["type"], "headers.schema_fqdn", " | ".join(domain.payloads), fqdn)
         return None
     _version(case, canonical)
+    given, own = case.envelope.headers.get("schema_hash"), schema_hash(canonical)
+    form = case.contract.headers.get("schema_hash")
+    if own and given and given != own and form and form.pattern.fullmatch(given):
+        case.report(rules["hash"], "headers.schema_hash", own, given)
     kind = domain.payloads[canonical]
     for name, expected in kind.when.items():
         _kind(case, name, expected, "headers.schema_fqdn", canonical)

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from ampybus_contract.contract import DomainRule
 from ampybus_contract.validation.fast_payload import Agrees
 
+Schema = tuple[str, str, str | None]
+
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
     """A topic without findings: its domain, the parts of its subtopic, and the payload types seen on it.
 
-    ``schemas`` maps schema_fqdn and schema_version to a plan, or to None where the two do not belong there.
+    ``schemas`` maps schema_fqdn, schema_version and schema_hash to a plan, or to None where they do not
+    belong there.
     """
 
     text: str
@@ -21,7 +24,7 @@ class TopicPlan:
     groups: Mapping[str, str | None]
     key: str | None
     key_form: Callable[[str], object] | None
-    schemas: dict[tuple[str, str], Agrees | None]
+    schemas: dict[Schema, Agrees | None]
 
 
 @dataclass(frozen=True, slots=True)
