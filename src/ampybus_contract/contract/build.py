@@ -24,10 +24,11 @@ from ampybus_contract.contract.model import (
     SampleRule,
     TopicRule,
 )
+from ampybus_contract.contract.privacy import privacy_rule
 from ampybus_contract.contract.references import NONE, used_requirements
 from ampybus_contract.contract.yaml_source import Source
 
-ENVELOPE_FILES = ("contract", "headers", "pointer", "domain")
+ENVELOPE_FILES = ("contract", "headers", "pointer", "domain", "privacy")
 
 
 def build(sources: Mapping[str, list[Source]]) -> Contract:
@@ -67,6 +68,7 @@ def build(sources: Mapping[str, list[Source]]) -> Contract:
         headers={name: _header(name, rule, reasons) for name, rule in headers["headers"].items()},
         domains={source.data["domain"]: _domain(source.data) for source in sources["domain"]},
         requirements=requirements,
+        privacy=privacy_rule(sources["privacy"][0].data),
         envelope_requirements=frozenset(
             item
             for kind in ENVELOPE_FILES

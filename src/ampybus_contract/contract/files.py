@@ -11,7 +11,7 @@ from ampybus_contract.errors import SpecError, SpecProblem
 
 CHAPTERS = (
     "contract", "headers", "delivery", "samples", "checks", "pointer", "backpressure", "replay", "metrics",
-    "logs", "tracing", "security", "slo", "services", "bindings", "payloads",
+    "logs", "tracing", "security", "slo", "services", "bindings", "payloads", "privacy",
 )  # fmt: skip
 FOLDERS = {"domain": "domains", "requirements": "requirements"}
 

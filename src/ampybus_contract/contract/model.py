@@ -23,6 +23,7 @@ from ampybus_contract.contract.chapters import (
     TracingRule,
 )
 from ampybus_contract.contract.meaning import PayloadMeaning
+from ampybus_contract.contract.privacy import PrivacyRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +220,7 @@ class Contract:
     headers: Mapping[str, HeaderRule]
     domains: Mapping[str, DomainRule]
     requirements: Mapping[str, Requirement]
+    privacy: PrivacyRule
     envelope_requirements: frozenset[str]
     tiers: Mapping[str, RetryRule]
     reasons: Mapping[str, ReasonRule]

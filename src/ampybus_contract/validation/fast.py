@@ -18,6 +18,7 @@ from ampybus_contract.validation.fast_headers import Layout, LayoutCompiler
 from ampybus_contract.validation.fast_payload import Agrees, compile_payload
 from ampybus_contract.validation.key_rules import key_form, key_of_topic
 from ampybus_contract.validation.payload_rules import judge_schema, payload_hash
+from ampybus_contract.validation.privacy_rules import guarded, in_headers
 from ampybus_contract.validation.routes import Route, Schema, TopicPlan
 from ampybus_contract.validation.topic_rules import judge_topic
 
@@ -49,7 +50,11 @@ class FastPath:
             return False
         if layout.plain:
             if not payload_known:
-                return _keyed(headers, route) if route.key is None else headers["partition_key"] == route.key
+                return (
+                    self._keyed(headers, route)
+                    if route.key is None
+                    else headers["partition_key"] == route.key
+                )
             if route.agrees is not None and len(envelope.payload) <= self._free_size:
                 return route.agrees(envelope.payload, headers)
         return self._rest(envelope, route, layout, payload_known)
@@ -68,13 +73,22 @@ class FastPath:
         if layout.pointer and envelope.payload:
             return False
         if layout.pointer or not payload_known:
-            return _keyed(headers, route)
+            return self._keyed(headers, route)
         plain = self._plain(envelope, layout)
         if plain is None:
             return False
         return _hashed(plain, headers, route.topic.domain) and (
             route.agrees is None or route.agrees(plain, headers)
         )
+
+    def _keyed(self, headers: Mapping[str, str], route: Route) -> bool:
+        """Without a payload to compare with: the key has the form that the topic asks for."""
+        key, topic, domain = headers["partition_key"], route.topic, route.topic.domain
+        if topic.key_form is not None and topic.key_form(key) is None:
+            return False
+        if self._guarded(domain) and any(in_headers(self._contract.privacy, headers)):
+            return False
+        return domain.key is None or domain.dedupe_key != domain.key or headers["dedupe_key"] == key
 
     def _learn(self, envelope: Envelope, payload_known: bool) -> bool:
         """Find the route of an envelope; then look again. False where it has none yet."""
@@ -111,7 +125,11 @@ class FastPath:
         plan = topic.schemas.get(schema) or self._schema(topic, schema)
         if plan is None:
             return None
-        return Route(topic, plan, None if topic.domain.dedupe_key else topic.key)
+        alone = topic.domain.dedupe_key or self._guarded(topic.domain)
+        return Route(topic, plan, None if alone else topic.key)
+
+    def _guarded(self, domain: DomainRule) -> bool:
+        return domain.name in self._contract.privacy.domains
 
     def _plain(self, envelope: Envelope, layout: Layout) -> bytes | None:
         """The decoded payload, or None where its size or encoding is not allowed."""
@@ -150,6 +168,8 @@ class FastPath:
         plan = None
         if kind is not None and not case.findings:
             plan = compile_payload(self._contract, topic.domain, topic.groups, schema[0])
+            if plan is not None and self._guarded(topic.domain):
+                plan = guarded(plan, self._contract.privacy, schema[0])
         if len(topic.schemas) >= SCHEMAS_KEPT:
             topic.schemas.clear()
         topic.schemas[schema] = plan
@@ -159,11 +179,3 @@ class FastPath:
 def _hashed(plain: bytes, headers: Mapping[str, str], domain: DomainRule) -> bool:
     """A dead letter's payload may be anything, but its hash is that of the decoded bytes."""
     return not domain.payload_hash or headers[domain.payload_hash["header"]] == payload_hash(plain)
-
-
-def _keyed(headers: Mapping[str, str], route: Route) -> bool:
-    """Without a payload to compare with: the key has the form that the topic asks for."""
-    key, topic, domain = headers["partition_key"], route.topic, route.topic.domain
-    if topic.key_form is not None and topic.key_form(key) is None:
-        return False
-    return domain.key is None or domain.dedupe_key != domain.key or headers["dedupe_key"] == key

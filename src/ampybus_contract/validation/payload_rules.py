@@ -40,11 +40,11 @@ def judge_schema(case: Case, domain: DomainRule) -> PayloadType | None:
     return kind
 
 
-def judge_payload(case: Case, domain: DomainRule, kind: PayloadType | None) -> None:
-    """What only the payload shows (sections 4, 7 and 8; D7, D13, D15 to D19)."""
+def judge_payload(case: Case, domain: DomainRule, kind: PayloadType | None) -> Message | None:
+    """What only the payload shows (sections 4, 7 and 8; D7, D13, D15 to D19); gives the decoded payload."""
     plain = _plain(case)
     if plain is None:
-        return
+        return None
     headers = case.envelope.headers
     expected_hash = payload_hash(plain)
     rule = domain.payload_hash
@@ -52,7 +52,7 @@ def judge_payload(case: Case, domain: DomainRule, kind: PayloadType | None) -> N
         where = f"headers.{rule['header']}"
         case.report(rule["requirement"], where, expected_hash, headers[rule["header"]])
     if kind is None:
-        return
+        return None
     fqdn = headers["schema_fqdn"]
     canonical = domain.aliases.get(fqdn, fqdn)
     try:
@@ -60,7 +60,7 @@ def judge_payload(case: Case, domain: DomainRule, kind: PayloadType | None) -> N
     except DecodeError as error:
         rules = case.contract.payload.requirements
         case.report(rules["decode"], "payload", f"bytes of {canonical}", str(error))
-        return
+        return None
     items: Iterable[Message] = getattr(message, kind.item) if kind.item else (message,)
     for index, item in enumerate(items):
         where = f"payload.{kind.item}[{index}]" if kind.item else "payload"
@@ -68,6 +68,7 @@ def judge_payload(case: Case, domain: DomainRule, kind: PayloadType | None) -> N
             (choice,) = item.DESCRIPTOR.oneofs
             _kind(case, kind.choice, item.WhichOneof(choice.name) or "nothing", where, canonical)
         _agreement(case, domain, item, where)
+    return message
 
 
 def payload_hash(plain: bytes) -> str:

@@ -14,6 +14,7 @@ from ampybus_contract.validation.finding import Finding, InvalidEnvelopeError
 from ampybus_contract.validation.header_rules import judge_domain_headers, judge_headers, judge_pointer
 from ampybus_contract.validation.key_rules import judge_keys_alone
 from ampybus_contract.validation.payload_rules import judge_payload, judge_schema
+from ampybus_contract.validation.privacy_rules import judge_privacy
 from ampybus_contract.validation.topic_rules import judge_topic
 
 _CONTRACTS_KEPT = 8
@@ -46,10 +47,12 @@ def close_look(envelope: Envelope, contract: Contract, payload_known: bool = Tru
     if domain is not None:
         judge_domain_headers(case, domain)
         kind = judge_schema(case, domain)
+        message = None
         if payload_known and "blob_ref" not in envelope.headers:
-            judge_payload(case, domain, kind)
+            message = judge_payload(case, domain, kind)
         else:
             judge_keys_alone(case, domain)
+        judge_privacy(case, domain, message)
     return case.findings
 
 
