@@ -56,8 +56,9 @@ def test_the_finding_is_real(project: Path) -> None:
     assert shown in done.stdout
 
 
-def test_the_service_example_prints_what_it_says() -> None:
-    code = next(block for block in PYTHON if "did you mean" in block)
+@pytest.mark.parametrize("mark", ["did you mean", "new_envelope("])
+def test_the_service_example_prints_what_it_says(mark: str) -> None:
+    code = next(block for block in PYTHON if mark in block)
     expected = [line.removeprefix("# ") for line in code.splitlines() if line.startswith("# ")]
     output = io.StringIO()
     with contextlib.redirect_stdout(output):

@@ -197,4 +197,5 @@ def _domain(data: Mapping[str, Any]) -> DomainRule:
         carries=data.get("carries"),
         latest_wins=data.get("latest_wins", False),
         payload_hash=data.get("payload_hash"),
+        origin=data.get("origin"),
     )

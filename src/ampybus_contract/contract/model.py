@@ -120,6 +120,7 @@ class DomainRule:
     carries: str | None
     latest_wins: bool
     payload_hash: Mapping[str, str] | None
+    origin: Mapping[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)

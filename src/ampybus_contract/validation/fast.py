@@ -20,7 +20,7 @@ from ampybus_contract.validation.key_rules import key_form, key_of_topic
 from ampybus_contract.validation.payload_rules import judge_schema, payload_hash
 from ampybus_contract.validation.privacy_rules import guarded, in_headers
 from ampybus_contract.validation.routes import Route, Schema, TopicPlan
-from ampybus_contract.validation.topic_rules import judge_topic
+from ampybus_contract.validation.topic_rules import judge_topic, origin_start
 
 TOPICS_KEPT = 16_384
 RUNS_KEPT = 256
@@ -70,6 +70,8 @@ class FastPath:
         headers = envelope.headers.plain
         if layout.apart and not layout.keeps_apart(headers):
             return False
+        if not _carried_from(headers, route.topic):
+            return False
         if layout.pointer and envelope.payload:
             return False
         if layout.pointer or not payload_known:
@@ -85,6 +87,8 @@ class FastPath:
         """Without a payload to compare with: the key has the form that the topic asks for."""
         key, topic, domain = headers["partition_key"], route.topic, route.topic.domain
         if topic.key_form is not None and topic.key_form(key) is None:
+            return False
+        if not _carried_from(headers, topic):
             return False
         if self._guarded(domain) and any(in_headers(self._contract.privacy, headers)):
             return False
@@ -119,7 +123,7 @@ class FastPath:
         if topic is None or topic.domain.name not in layout.domains:
             return None
         if topic.domain.carries:
-            return Route(topic, None, None)
+            return Route(topic, None, None) if topic.origin or not topic.domain.origin else None
         headers = envelope.headers.plain
         schema = headers["schema_fqdn"], headers["schema_version"], headers.get("schema_hash")
         plan = topic.schemas.get(schema) or self._schema(topic, schema)
@@ -149,13 +153,15 @@ class FastPath:
         domain = judge_topic(case)
         if domain is None or case.findings:
             return None
-        form = exact = None
+        form = exact = origin = None
+        if domain.carries and case.parsed is not None:
+            origin = origin_start(self._contract, domain, case.parsed, case.groups)
         if domain.key is not None:
             form = key_form(domain, case.groups, self._contract.key_separator).fullmatch
             exact = key_of_topic(domain, case.groups)
         if len(self._topics) >= TOPICS_KEPT:
             self._topics.clear()
-        self._topics[text] = plan = TopicPlan(text, domain, case.groups, exact, form, {})
+        self._topics[text] = plan = TopicPlan(text, domain, case.groups, exact, form, origin, {})
         return plan
 
     def _schema(self, topic: TopicPlan, schema: Schema) -> Agrees | None:
@@ -179,3 +185,8 @@ class FastPath:
 def _hashed(plain: bytes, headers: Mapping[str, str], domain: DomainRule) -> bool:
     """A dead letter's payload may be anything, but its hash is that of the decoded bytes."""
     return not domain.payload_hash or headers[domain.payload_hash["header"]] == payload_hash(plain)
+
+
+def _carried_from(headers: Mapping[str, str], topic: TopicPlan) -> bool:
+    """A dead letter came from where its topic says."""
+    return not topic.domain.origin or headers[topic.domain.origin["header"]].startswith(topic.origin or "\n")

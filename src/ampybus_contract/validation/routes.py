@@ -15,8 +15,8 @@ Schema = tuple[str, str, str | None]
 class TopicPlan:
     """A topic without findings: its domain, the parts of its subtopic, and the payload types seen on it.
 
-    ``schemas`` maps schema_fqdn, schema_version and schema_hash to a plan, or to None where they do not
-    belong there.
+    ``origin`` is how the topics begin whose envelopes are carried here. ``schemas`` maps schema_fqdn,
+    schema_version and schema_hash to a plan, or to None where they do not belong there.
     """
 
     text: str
@@ -24,6 +24,7 @@ class TopicPlan:
     groups: Mapping[str, str | None]
     key: str | None
     key_form: Callable[[str], object] | None
+    origin: str | None
     schemas: dict[Schema, Agrees | None]
 
 

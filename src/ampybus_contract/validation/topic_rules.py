@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ampybus_contract.contract import DomainRule
+from collections.abc import Mapping
+
+from ampybus_contract.contract import Contract, DomainRule
 from ampybus_contract.envelope import Topic
 from ampybus_contract.errors import TopicError
 from ampybus_contract.validation.case import Case
@@ -55,3 +57,24 @@ def _meant(case: Case, text: str) -> str:
                     if domain.subtopic.fullmatch(subtopic):
                         return f"did you mean {rule.prefix}.{env}.{name}.{version}.{subtopic}?"
     return ""
+
+
+def judge_origin(case: Case, domain: DomainRule) -> None:
+    """A carried envelope came from a topic of this environment and of the domain it is filed under."""
+    if domain.origin is None or case.parsed is None:
+        return
+    origin = case.envelope.headers.get(domain.origin["header"])
+    start = origin_start(case.contract, domain, case.parsed, case.groups)
+    if origin is not None and (start is None or not origin.startswith(start)):
+        expected = f"{start}..." if start else "a domain of the contract, as subtopic"
+        case.report(domain.origin["requirement"], f"headers.{domain.origin['header']}", expected, origin)
+
+
+def origin_start(
+    contract: Contract, domain: DomainRule, topic: Topic, groups: Mapping[str, str | None]
+) -> str | None:
+    """How the topics begin that may be carried here; None where the subtopic names no domain that can."""
+    carried = contract.domains.get(groups.get(domain.carries or "") or "")
+    if carried is None or carried.carries:
+        return None
+    return f"{topic.prefix}.{topic.env}.{carried.name}."

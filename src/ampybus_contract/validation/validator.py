@@ -15,7 +15,7 @@ from ampybus_contract.validation.header_rules import judge_domain_headers, judge
 from ampybus_contract.validation.key_rules import judge_keys_alone
 from ampybus_contract.validation.payload_rules import judge_payload, judge_schema
 from ampybus_contract.validation.privacy_rules import judge_privacy
-from ampybus_contract.validation.topic_rules import judge_topic
+from ampybus_contract.validation.topic_rules import judge_origin, judge_topic
 
 _CONTRACTS_KEPT = 8
 
@@ -46,6 +46,7 @@ def close_look(envelope: Envelope, contract: Contract, payload_known: bool = Tru
     judge_pointer(case)
     if domain is not None:
         judge_domain_headers(case, domain)
+        judge_origin(case, domain)
         kind = judge_schema(case, domain)
         message = None
         if payload_known and "blob_ref" not in envelope.headers:
