@@ -13,6 +13,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import StrategyError
+from ampybus_contract.strategies.break_extras import extra_ways
 from ampybus_contract.strategies.break_headers import header_ways
 from ampybus_contract.strategies.break_keys import key_ways
 from ampybus_contract.strategies.break_payloads import payload_ways
@@ -64,7 +65,7 @@ def _invalid(draw: DrawFn, maker: EnvelopeMaker, ways: list[Way]) -> Envelope:
 @lru_cache(MAKERS_KEPT)
 def _ways(maker: EnvelopeMaker) -> Mapping[str, list[Way]]:
     found: dict[str, list[Way]] = {}
-    for source in (topic_ways, header_ways, payload_ways, key_ways):
+    for source in (topic_ways, header_ways, payload_ways, key_ways, extra_ways):
         for way in source(maker):
             found.setdefault(way.requirement, []).append(way)
     return found
