@@ -63,6 +63,8 @@ def judge_origin(case: Case, domain: DomainRule) -> None:
     """A carried envelope came from a topic of this environment and of the domain it is filed under."""
     if domain.origin is None or case.parsed is None:
         return
+    if case.parsed.env not in case.contract.topic.environments:
+        return
     origin = case.envelope.headers.get(domain.origin["header"])
     start = origin_start(case.contract, domain, case.parsed, case.groups)
     if origin is not None and (start is None or not origin.startswith(start)):
