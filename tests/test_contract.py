@@ -25,7 +25,7 @@ def problems(directory: Path) -> list[SpecProblem]:
 
 
 def test_a_new_header_pattern_is_followed(spec_copy: Path, bars: Envelope) -> None:
-    rule = "run_id: {per_run: true, required: HDR-01, format: HDR-08, pattern: "
+    rule = "run_id: {required: HDR-01, format: HDR-08, pattern: "
     edit(spec_copy / "headers.yaml", rule + "'[^\\r\\n\\x00]+'", rule + "'run-[0-9]+'")
     found = validate(bars, load_contract(spec_copy))
     assert [(item.requirement, item.where) for item in found] == [("HDR-08", "headers.run_id")]
