@@ -20,12 +20,16 @@ class Detector:
 
 @dataclass(frozen=True, slots=True)
 class PrivacyRule:
-    """Domains without personal data, the detectors, and the headers and fields they leave out."""
+    """Domains without personal data, the detectors, and the headers and fields they leave out.
+
+    A text in which ``screen`` finds nothing holds no personal data; no detector looks at it.
+    """
 
     domains: frozenset[str]
     detectors: tuple[Detector, ...]
     exempt_headers: frozenset[str]
     exempt_fields: frozenset[str]
+    screen: re.Pattern[str]
     requirements: Mapping[str, str]
 
 
@@ -39,5 +43,6 @@ def privacy_rule(data: Mapping[str, Any]) -> PrivacyRule:
         ),
         frozenset(data["exempt_headers"]),
         frozenset(data["exempt_fields"]),
+        re.compile(data["screen"]),
         data["requirements"],
     )

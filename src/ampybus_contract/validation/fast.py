@@ -18,7 +18,7 @@ from ampybus_contract.validation.fast_headers import Layout, LayoutCompiler
 from ampybus_contract.validation.fast_payload import Agrees, compile_payload
 from ampybus_contract.validation.key_rules import key_form, key_of_topic
 from ampybus_contract.validation.payload_rules import judge_schema, payload_hash
-from ampybus_contract.validation.privacy_rules import guarded, in_headers
+from ampybus_contract.validation.privacy_rules import Guarded, in_headers
 from ampybus_contract.validation.routes import Route, Schema, TopicPlan
 from ampybus_contract.validation.topic_rules import judge_topic, origin_start
 
@@ -60,10 +60,14 @@ class FastPath:
         return self._rest(envelope, route, layout, payload_known)
 
     def payload_judge(self, envelope: Envelope) -> Agrees | None:
-        """What decodes and compares payloads on the route of an envelope that was found clean before."""
+        """What decodes and compares payloads on the route of an envelope that was found clean before.
+
+        Without the look for personal data, which some domains ask for as well.
+        """
         headers = envelope.headers.plain
         layout = self._by_size[len(headers)]
-        return layout.runs[layout.run(headers)][envelope.topic].agrees
+        agrees = layout.runs[layout.run(headers)][envelope.topic].agrees
+        return agrees.compared if isinstance(agrees, Guarded) else agrees
 
     def _rest(self, envelope: Envelope, route: Route, layout: Layout, payload_known: bool) -> bool:
         """What few envelopes have: headers judged apart, no payload to compare, or one to unpack first."""
@@ -175,7 +179,7 @@ class FastPath:
         if kind is not None and not case.findings:
             plan = compile_payload(self._contract, topic.domain, topic.groups, schema[0])
             if plan is not None and self._guarded(topic.domain):
-                plan = guarded(plan, self._contract.privacy, schema[0])
+                plan = Guarded(plan, self._contract.privacy, schema[0])
         if len(topic.schemas) >= SCHEMAS_KEPT:
             topic.schemas.clear()
         topic.schemas[schema] = plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -11,10 +12,11 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from ampybus_contract.contract import DomainRule
 from ampybus_contract.contract.privacy import PrivacyRule
-from ampybus_contract.envelope.registry import decode
+from ampybus_contract.envelope.registry import decode, message_type
 from ampybus_contract.validation.case import Case
 
 Found = tuple[str, str, str]
+Agrees = Callable[[bytes, Mapping[str, str]], bool]
 
 
 def judge_privacy(case: Case, domain: DomainRule, message: Message | None) -> None:
@@ -30,23 +32,53 @@ def judge_privacy(case: Case, domain: DomainRule, message: Message | None) -> No
         case.report(rule.requirements[kind], where, expected, got)
 
 
-def guarded(
-    agrees: Callable[[bytes, Mapping[str, str]], bool], rule: PrivacyRule, fqdn: str
-) -> Callable[[bytes, Mapping[str, str]], bool]:
-    """The fast judge of a payload type, asking also for the absence of personal data."""
+class Guarded:
+    """The fast judge of a payload type (``compared``), asking also for the absence of personal data."""
 
-    def both(plain: bytes, headers: Mapping[str, str]) -> bool:
-        if not agrees(plain, headers) or any(in_headers(rule, headers)):
+    __slots__ = ("_fqdn", "_parse", "_rule", "_texts", "compared")
+
+    def __init__(self, compared: Agrees, rule: PrivacyRule, fqdn: str) -> None:
+        kind = message_type(fqdn)
+        assert kind is not None
+        self.compared = compared
+        self._rule, self._fqdn, self._parse = rule, fqdn, kind.FromString
+        paths = _text_paths(kind.DESCRIPTOR, rule)
+        self._texts = attrgetter(*paths) if paths and len(paths) > 1 else None
+
+    def __call__(self, plain: bytes, headers: Mapping[str, str]) -> bool:
+        """Whether payload and headers surely keep the contract."""
+        if not self.compared(plain, headers) or any(in_headers(self._rule, headers)):
             return False
-        return not any(in_message(rule, decode(fqdn, plain), ""))
+        message = self._parse(plain)
+        if self._texts is not None and self._rule.screen.search("\n".join(self._texts(message))) is None:
+            message.DiscardUnknownFields()
+            if message.SerializeToString() == plain:
+                return True
+        return not any(in_message(self._rule, decode(self._fqdn, plain), ""))
 
-    return both
+
+def _text_paths(kind: Any, rule: PrivacyRule, depth: int = 4) -> list[str] | None:
+    """The dotted paths of all texts of a type that are not exempt; None where it has repeated fields."""
+    found: list[str] = []
+    for field in kind.fields:
+        if field.is_repeated or depth == 0:
+            return None
+        if field.message_type is not None:
+            inner = _text_paths(field.message_type, rule, depth - 1)
+            if inner is None:
+                return None
+            found += [f"{field.name}.{path}" for path in inner]
+        elif field.type == FieldDescriptor.TYPE_STRING and field.name not in rule.exempt_fields:
+            found.append(field.name)
+    return found
 
 
 def in_headers(rule: PrivacyRule, headers: Mapping[str, str]) -> Iterator[Found]:
     """What headers hold: kind of requirement, place, and what was seen there, never the text itself."""
-    for name, value in headers.items():
-        if name not in rule.exempt_headers:
+    named = [name for name in headers if name not in rule.exempt_headers]
+    if rule.screen.search("\n".join([headers[name] for name in named])):
+        for name in named:
+            value = headers[name]
             for seen in in_text(rule, value):
                 yield "text", f"headers.{name}", seen
 
@@ -74,6 +106,8 @@ def _inside(field: FieldDescriptor, value: Any) -> Iterable[Any]:
 
 def in_text(rule: PrivacyRule, text: str) -> Iterator[str]:
     """The names of the kinds of personal data that a text holds."""
+    if rule.screen.search(text) is None:
+        return
     for detector in rule.detectors:
         check = _CHECKS[detector.check] if detector.check else None
         if any(check is None or check(match[0]) for match in detector.pattern.finditer(text)):
