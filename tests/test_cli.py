@@ -222,3 +222,19 @@ def test_an_interrupt_ends_the_run_with_one_line(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr.read() == "ampybus: interrupted\n"
+
+
+def test_a_line_that_is_too_long_keeps_the_numbers_of_the_others(
+    golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ampybus_contract.cli.fixture_files.MAX_DOCUMENT_BYTES", 4000)
+    monkeypatch.setattr("ampybus_contract.cli.fixture_files.BYTES_IN_CHUNK", 2500)
+    good = json.dumps(json.loads((golden / "bars/valid/minimal.json").read_text()))
+    assert len(good) < 1000
+    lines = [good, good, "x" * 9000, good, "", "{", good]
+    path = tmp_path / "archive.jsonl"
+    path.write_text("\n".join(lines))
+    assert main(["validate", str(path)]) == 2
+    out = capsys.readouterr().out
+    assert [line.split(":")[1] for line in out.splitlines()[:-1]] == ["1", "2", "3", "4", "6", "7"]
+    assert "4 valid, 0 invalid, 2 unreadable" in out

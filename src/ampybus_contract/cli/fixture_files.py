@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,8 +15,7 @@ from ampybus_contract.errors import AmpyBusError
 from ampybus_contract.validation import Finding, validator
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-LINES_IN_CHUNK = 1000
-BYTES_IN_CHUNK = 4 * 1024 * 1024
+BYTES_IN_CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +41,23 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some documents of one file, with their line numbers; ``last_byte`` is how far the file was read."""
+    """A part of one file as it was read, whole lines where ``numbered``, which begin at ``first_line``.
+
+    ``last_byte`` is how far the file was read.
+    """
 
     path: str
     numbered: bool
-    documents: tuple[tuple[int, bytes], ...]
+    first_line: int
+    data: bytes
     last_byte: int
+
+    def documents(self) -> Iterator[tuple[int, bytes]]:
+        """The documents with their line numbers; blank lines are none."""
+        lines = self.data.split(b"\n") if self.numbered else [self.data]
+        for number, line in enumerate(lines, self.first_line):
+            if not self.numbered or (line and not line.isspace()):
+                yield number, line
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ def read_paths(names: list[str]) -> Iterator[Chunk | Verdict]:
     for name in names:
         path = Path(name)
         if name == "-":
-            yield from _lines("<stdin>", sys.stdin.buffer, 1)
+            yield from _lines("<stdin>", sys.stdin.buffer, 0)
         elif path.is_dir():
             for inner in sorted(path.rglob("*")):
                 if inner.suffix in (".json", ".jsonl", ".ndjson") and inner.is_file():
@@ -84,7 +93,7 @@ def judge_chunk(
     judge = _judge(contract, headers_only)
     verdicts: list[Verdict] = []
     unlisted = 0
-    for line, raw in chunk.documents:
+    for line, raw in chunk.documents():
         found = judge(raw)
         if found:
             error = found if isinstance(found, str) else None
@@ -120,33 +129,28 @@ def _file(path: Path) -> Iterator[Chunk | Verdict]:
     try:
         with path.open("rb") as stream:
             if path.suffix in (".jsonl", ".ndjson"):
-                yield from _lines(str(path), stream, LINES_IN_CHUNK)
+                yield from _lines(str(path), stream, BYTES_IN_CHUNK)
             else:
-                yield Chunk(str(path), False, ((1, stream.read(MAX_DOCUMENT_BYTES + 1)),), stream.tell())
+                yield Chunk(str(path), False, 1, stream.read(MAX_DOCUMENT_BYTES + 1), stream.tell())
     except OSError as error:
         yield Verdict(str(path), 1, False, error=f"expected a readable file, got {error.strerror}")
 
 
 def _lines(name: str, stream: BinaryIO, size: int) -> Iterator[Chunk]:
-    """Chunks of at most ``size`` lines; single ones from a pipe, so that each is judged when it comes."""
-    documents = _documents(stream)
-    done = 0
-    while first := next(documents, None):
-        chunk, weight = [first], len(first[1])
-        for document in islice(documents, size - 1):
-            chunk.append(document)
-            weight += len(document[1])
-            if weight > BYTES_IN_CHUNK:
-                break
-        done += weight
-        yield Chunk(name, True, tuple(chunk), done)
+    """Chunks of ``size`` bytes up to the end of a line; of single lines for 0, each judged when it comes.
 
-
-def _documents(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    while raw := stream.readline(MAX_DOCUMENT_BYTES + 1):
-        number += 1
-        if not raw.isspace():
-            yield number, raw
-        while len(raw) > MAX_DOCUMENT_BYTES and not raw.endswith(b"\n"):
-            raw = stream.readline(MAX_DOCUMENT_BYTES + 1)
+    Of a line that is too long only so much is kept that it shows.
+    """
+    number, done = 1, 0
+    while True:
+        block = stream.read(size)
+        end = b"" if block.endswith(b"\n") else stream.readline(MAX_DOCUMENT_BYTES + 1)
+        data = block + end
+        if not data:
+            return
+        done += len(data)
+        while len(end) > MAX_DOCUMENT_BYTES and not end.endswith(b"\n"):
+            end = stream.readline(MAX_DOCUMENT_BYTES + 1)
+            done += len(end)
+        yield Chunk(name, True, number, data, done)
+        number += data.count(b"\n") + (not data.endswith(b"\n"))

@@ -40,7 +40,7 @@ def _shares(
     for chunk in chunks:
         yield chunk, left
         if left is not None and isinstance(chunk, Chunk):
-            left = max(0, left - len(chunk.documents))
+            left = max(0, left - chunk.data.count(b"\n") - 1)
 
 
 def _parallel(
