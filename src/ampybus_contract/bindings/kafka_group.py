@@ -19,7 +19,7 @@ from ampybus_contract.envelope.pattern import matches
 BATCH = 64
 POLL_MS = 1_000
 COMMIT_PAUSE_SECONDS = 0.05
-COMMIT_SECONDS = 3.0
+COMMIT_SECONDS = 2.0
 REVOKE_SECONDS = 5.0
 TROUBLE_PAUSE_SECONDS = 0.5
 

@@ -198,11 +198,7 @@ class KafkaSource:
                 await probe.stored()
                 yield Endpoint(self.url, prefix=prefix), probe
             finally:
-                with _broker_errors():
-                    async with asyncio.timeout(ANSWER_SECONDS):
-                        await producer.stop()
-                        await consumer.stop()
-                        await topics.delete()
+                await _end(producer.stop(), consumer.stop(), topics.delete())
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
@@ -232,6 +228,17 @@ def families(contract: Contract) -> list[str]:
         letters = contract.dead_letter.topic.replace("{prefix}", contract.topic.prefix).replace("{env}", env)
         found.add(tuple(letters.split(".")[: contract.kafka.topic_tokens]))
     return sorted(".".join(tokens[: contract.kafka.topic_tokens]) for tokens in found)
+
+
+async def _end(*ends: Coroutine[Any, Any, None]) -> None:
+    """Try every end, each within ``ANSWER_SECONDS``. Raises BrokerError for the first that failed."""
+    outcomes = await asyncio.gather(
+        *(asyncio.wait_for(end, ANSWER_SECONDS) for end in ends), return_exceptions=True
+    )
+    with _broker_errors():
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
 
 @contextmanager
