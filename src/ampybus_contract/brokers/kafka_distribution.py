@@ -172,5 +172,8 @@ def _no_maven() -> str:
 
 
 if __name__ == "__main__":
-    found = kafka_distribution()
+    try:
+        found = kafka_distribution()
+    except BrokerError as error:
+        sys.exit(str(error))
     print(f"Apache Kafka {found.version} in {found.libraries}")

@@ -22,7 +22,7 @@ from ampybus_contract.errors import BrokerError
 READY_SECONDS = 60.0
 FORMAT_SECONDS = 60.0
 READY_WORDS = "Kafka Server started"
-LOGS_KEPT = 5
+LOGS_KEPT = 20
 MESSAGE_BYTES = 1_048_576
 CONFIG = """process.roles=broker,controller
 node.id=1
@@ -94,7 +94,7 @@ def new_log() -> Path:
     """A new log file in the user's cache; of the older ones, the newest few are kept."""
     directory = cache() / "logs"
     directory.mkdir(parents=True, exist_ok=True)
-    kept = sorted(directory.glob("kafka-*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
+    kept = sorted(directory.glob("kafka-*.log"), reverse=True)
     for old in kept[LOGS_KEPT - 1 :]:
         old.unlink(missing_ok=True)
     return directory / f"kafka-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{secrets.token_hex(2)}.log"
