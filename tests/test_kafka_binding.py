@@ -259,6 +259,31 @@ def test_members_come_and_go_and_every_key_stays_in_order_and_takes_effect_once(
     play(server, scene)
 
 
+def test_narrow_subscriptions_of_one_group_do_not_take_each_others_messages(server: KafkaServer) -> None:
+    async def scene(endpoint: Endpoint, _probe: KafkaProbe) -> None:
+        sent = [bar(key=number % 3) for number in range(12)]
+        topics = sorted({item.topic for item in sent})
+        arrived: asyncio.Queue[tuple[str, Envelope]] = asyncio.Queue()
+        binding = await opened(endpoint)
+        for topic in topics:
+
+            async def handle(envelope: Envelope, topic: str = topic) -> Settlement:
+                arrived.put_nowait((topic, envelope))
+                return Settlement.OK
+
+            await binding.subscribe(Subscription(topic, "group"), handle)
+        for envelope in sent:
+            await binding.publish(envelope)
+        taken = [await arrived.get() for _ in sent]
+        for topic in topics:
+            assert [item for name, item in taken if name == topic] == [
+                item for item in sent if item.topic == topic
+            ]
+        await binding.stop()
+
+    play(server, scene)
+
+
 def test_after_a_restart_what_was_settled_is_over_and_what_was_not_comes_again(
     server: KafkaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

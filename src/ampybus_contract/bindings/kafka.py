@@ -43,7 +43,7 @@ REFUSALS = (
 
 
 class KafkaTransport:
-    """Kafka topic = the topic's family, key = partition key, headers = record headers in UTF-8.
+    """Kafka topic = the topic's first tokens, key = partition key, headers = record headers in UTF-8.
 
     Publishes with ``acks=all`` and the idempotent producer. Commits the offset up to which all of a
     partition is acknowledged. Its ceiling is ``MESSAGE_BYTES`` for key, headers, payload and overhead.
@@ -114,7 +114,7 @@ class KafkaTransport:
         """Join a group from the oldest message on. Raises BrokerError where no such topic exists."""
         consumer = AIOKafkaConsumer(
             **self.options,
-            group_id=f"{self.prefix}{subscription.group}",
+            group_id=self._group(subscription),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=FETCH_WAIT_MS,
@@ -142,6 +142,16 @@ class KafkaTransport:
         consumer.subscribe(pattern=f"^{wanted.pattern}$", listener=group)
         self.groups.append(group)
         return group.messages()
+
+    def _group(self, subscription: Subscription) -> str:
+        """The Kafka group id: the group's name, and what of a pattern is narrower than a Kafka topic.
+
+        Members of one Kafka group share its partitions, so that one with another filter would pass over
+        messages that are meant for its neighbour.
+        """
+        narrow = subscription.pattern.split(".")[self.rule.topic_tokens :]
+        suffix = "" if narrow in ([], [">"]) else f":{'.'.join(narrow)}"
+        return f"{self.prefix}{subscription.group}{suffix}"
 
     def _topics(self, pattern: str) -> re.Pattern[str]:
         """The Kafka topics that messages under a subscription pattern travel in."""
