@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup conformance test bench lint types layers check
+.PHONY: setup conformance conformance-kafka kafka test bench lint types layers check
 setup: .venv/ready
 
 .venv/ready: pyproject.toml .constraints.txt
@@ -12,6 +12,12 @@ setup: .venv/ready
 conformance: setup
 	$(BIN)/pytest --ampybus-conformance
 	$(BIN)/pytest --ampybus-conformance --ampybus-binding nats
+
+conformance-kafka: setup kafka
+	$(BIN)/pytest --ampybus-conformance --ampybus-binding kafka
+
+kafka: setup
+	$(BIN)/python -m ampybus_contract.brokers.kafka_distribution
 
 test: setup
 	$(BIN)/python -m pytest

@@ -121,7 +121,7 @@ def test_a_binding_that_says_yes_and_does_nothing_fails(project: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["--ampybus-binding", "kafka9"], 2, "expected memory, nats or package.module:factory"),
+        (["--ampybus-binding", "kafka9"], 2, "expected memory, nats, kafka or package.module:factory"),
         (["--ampybus-binding", "no_such:factory"], 2, "expected to import 'no_such'"),
         (["--ampybus-binding", "bus:nothing"], 2, "expected 'nothing' in bus"),
         (["--ampybus-binding", "bus:number"], 2, "expected something callable"),
@@ -129,7 +129,7 @@ def test_a_binding_that_says_yes_and_does_nothing_fails(project: Path) -> None:
         (
             ["--ampybus-binding", "nats", "--ampybus-broker", "rabbit"],
             2,
-            "expected memory, embedded or nats://",
+            "expected memory, embedded, embedded:nats",
         ),
         (
             ["--ampybus-binding", "nats", "--ampybus-broker", "nats://u:pw@127.0.0.1:1"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Hashable
 from typing import TYPE_CHECKING, Any
 
 from ampybus_contract.bindings.protocol import Handler, Settlement
@@ -27,7 +27,7 @@ class ConsumerGroup:
         self.binding = binding
         self.handler = handler
         self.lanes: dict[str, deque[Incoming]] = {}
-        self.held: dict[int, Incoming] = {}
+        self.held: dict[Hashable, Incoming] = {}
         self.room = asyncio.Semaphore(binding.contract.backpressure.in_flight)
         self.pump: asyncio.Task[None] | None = None
         self.workers: set[asyncio.Task[None]] = set()
@@ -73,7 +73,10 @@ class ConsumerGroup:
         lane = self.lanes[name]
         while lane:
             incoming = lane.popleft()
-            await self.settle(incoming)
+            if self.held.get(incoming.position, incoming).begin():
+                await self.settle(incoming)
+            else:
+                self.held.pop(incoming.position, None)
             self.room.release()
         del self.lanes[name]
 

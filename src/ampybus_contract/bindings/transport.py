@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,13 +10,23 @@ from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.envelope import Envelope
 
 
+def always() -> bool:
+    """A message that stays with the consumer it was given to."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A message as it came, its position in the stream, and the way to acknowledge it."""
+    """A message as it came, its position in the stream, and the way to acknowledge it.
 
-    position: int
+    ``begin`` is asked right before work on the message begins: False where it has gone to another consumer
+    meanwhile, and is to be let go.
+    """
+
+    position: Hashable
     envelope: Envelope
     ack: Callable[[], Awaitable[None]]
+    begin: Callable[[], bool] = always
 
 
 class Transport(Protocol):

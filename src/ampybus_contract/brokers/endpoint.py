@@ -9,12 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The bus's URL, the stream made for this run, and the broker itself where it is in process.
+    """The bus's URL, and what was made on it for this run alone.
 
-    ``state`` is a directory of the run in which a binding may keep what has to survive a crash.
+    On NATS, ``stream`` is the JetStream stream that takes all topics. On Kafka, ``prefix`` is the text to put
+    before every Kafka topic and every consumer group id: the topic ``ampy.dev.bars.v1.XNAS.AAPL`` goes to the
+    Kafka topic ``{prefix}ampy.dev.bars.v1``, which is there already. It is empty outside of conformance
+    runs. ``native`` is the broker itself where it is in process, ``state`` a directory of the
+    run in which a binding may keep what has to survive a crash.
     """
 
     url: str
-    stream: str
+    stream: str = ""
     native: Any = field(default=None, repr=False)
     state: Path | None = None
+    prefix: str = ""

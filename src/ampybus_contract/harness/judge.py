@@ -67,7 +67,13 @@ class Judge:
         if rule.claim is not None and rule.claim not in claims(binding):
             return f"the binding does not claim {rule.claim!r}"
         lacking = sorted({*rule.needs} - getattr(self.broker, "levers", frozenset()))
-        return f"not claimed by this broker: it has no {', '.join(lacking)}" if lacking else ""
+        if not lacking:
+            return ""
+        gaps = getattr(self.broker, "gaps", {})
+        reasons = "; ".join(f"{name}: {gaps[name]}" for name in lacking if name in gaps)
+        return f"not claimed by this broker: it has no {', '.join(lacking)}" + (
+            f" ({reasons})" if reasons else ""
+        )
 
     async def _play(self, scenario: Scenario) -> list[Event]:
         async with self.broker.stream() as (endpoint, probe):

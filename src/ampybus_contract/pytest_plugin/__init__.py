@@ -31,13 +31,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ampybus-binding",
         metavar="SPEC",
         default="memory",
-        help="memory, nats, or package.module:factory (default: memory)",
+        help="memory, nats, kafka, or package.module:factory (default: memory)",
     )
     group.addoption(
         "--ampybus-broker",
         metavar="SPEC",
         default=None,
-        help="memory, embedded (a real nats-server, no Docker), or nats://… (default: by the binding)",
+        help="memory, embedded[:nats|:kafka|:kafka-light] (a real server, no Docker), nats://… or kafka://… "
+        "(default: by the binding)",
     )
     group.addoption(
         "--ampybus-seed", type=int, default=1, metavar="N", help="seed of the workload (default: 1)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 
 import pytest
@@ -13,9 +14,9 @@ from ampybus_contract.harness.checkers import Checker
 from ampybus_contract.harness.judge import Judge, Scenario
 from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.pytest_plugin import ConformanceCheck
+from ampybus_contract.pytest_plugin.brokers import broker
 from ampybus_contract.pytest_plugin.deviations import known
 from ampybus_contract.pytest_plugin.run import HEADING, PROPERTY, ConformanceRun
-from ampybus_contract.pytest_plugin.targets import broker
 from ampybus_contract.report.document import Heading
 
 
@@ -24,8 +25,11 @@ def ampybus_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
     """The judge of this run, with its broker; ends the run where the broker cannot be had."""
     run = _run(request)
     context = broker(run.broker, run.binding, run.contract)
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    aloud = capture.global_and_fixture_disabled() if capture is not None else nullcontext()
     try:
-        opened = context.__enter__()
+        with aloud:
+            opened = context.__enter__()
     except AmpyBusError as error:
         pytest.exit(str(error), returncode=USAGE)
     try:

@@ -1,24 +1,21 @@
-"""From the words of the command line to a binding and a broker."""
+"""From the words of the command line to a binding."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from ampybus_contract.bindings.protocol import Binding
 from ampybus_contract.bindings.reference import ReferenceBinding
-from ampybus_contract.brokers.memory import MemorySource
-from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import Contract
 from ampybus_contract.errors import TargetError
 from ampybus_contract.harness.judge import BindingFactory
+from ampybus_contract.pytest_plugin.extras import missing_extra
 
 
 def binding_factory(spec: str, contract: Contract) -> BindingFactory:
-    """A factory for ``memory``, ``nats`` or ``package.module:factory``. Raises TargetError."""
+    """A factory for ``memory``, ``nats``, ``kafka`` or ``package.module:factory``. Raises TargetError."""
     if spec == "memory":
         from ampybus_contract.bindings.memory import MemoryTransport  # noqa: PLC0415  one binding a run
 
@@ -27,8 +24,14 @@ def binding_factory(spec: str, contract: Contract) -> BindingFactory:
         try:
             from ampybus_contract.bindings.nats import NatsTransport  # noqa: PLC0415  needs an extra
         except ModuleNotFoundError as error:
-            raise _no_nats() from error
+            raise missing_extra("nats-py", "conformance") from error
         return lambda: ReferenceBinding(NatsTransport(), contract)
+    if spec == "kafka":
+        try:
+            from ampybus_contract.bindings.kafka import KafkaTransport  # noqa: PLC0415  needs an extra
+        except ModuleNotFoundError as error:
+            raise missing_extra("aiokafka", "kafka") from error
+        return lambda: ReferenceBinding(KafkaTransport(contract.kafka), contract)
     return _imported(spec)
 
 
@@ -36,7 +39,7 @@ def _imported(spec: str) -> BindingFactory:
     module_name, colon, attribute = spec.partition(":")
     if not colon or not module_name or not attribute:
         raise TargetError(
-            f"TARGET expected memory, nats or package.module:factory, got {spec!r}. "
+            f"TARGET expected memory, nats, kafka or package.module:factory, got {spec!r}. "
             "Fix: name the module and, after a colon, what makes the binding"
         )
     if os.getcwd() not in sys.path:
@@ -62,42 +65,3 @@ def _imported(spec: str) -> BindingFactory:
         return made
 
     return factory
-
-
-@contextmanager
-def broker(spec: str | None, binding: str, contract: Contract) -> Iterator[Broker]:
-    """The broker for a run, ended with it. Raises TargetError or BrokerError with what to do."""
-    spec = spec or ("memory" if binding == "memory" else "embedded")
-    if (spec == "memory") != (binding == "memory"):
-        raise TargetError(
-            f"TARGET expected binding and broker that fit, got {binding!r} on {spec!r}. "
-            "Fix: the memory binding runs on the memory broker only; use --ampybus-broker embedded for others"
-        )
-    if spec == "memory":
-        yield MemorySource()
-        return
-    if spec != "embedded" and not spec.startswith(("nats://", "tls://")):
-        raise TargetError(
-            f"TARGET expected memory, embedded or nats://…, got {spec!r}. Fix: choose one of these"
-        )
-    try:
-        from ampybus_contract.brokers.nats_server import nats_server  # noqa: PLC0415  needs an extra
-        from ampybus_contract.brokers.nats_stream import NatsSource  # noqa: PLC0415  needs an extra
-    except ModuleNotFoundError as error:
-        raise _no_nats() from error
-    if spec != "embedded":
-        source = NatsSource(spec, contract.topic.prefix, "NATS JetStream")
-        source.verify()
-        yield source
-        return
-    with nats_server() as server:
-        source = NatsSource(server.url, contract.topic.prefix, "NATS JetStream, embedded")
-        source.verify()
-        source.settings = {**source.settings, "sync": "always", "replicas": "1"}
-        yield source
-
-
-def _no_nats() -> TargetError:
-    return TargetError(
-        "TARGET expected nats-py, it is not installed. Fix: pip install 'ampybus-contract[conformance]'"
-    )

@@ -1,0 +1,57 @@
+"""The Kafka brokers that a run can ask for, with what each can and cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ampybus_contract.brokers import kafka_light
+from ampybus_contract.brokers.kafka_distribution import why_not
+from ampybus_contract.brokers.kafka_light import light_command, light_kafka_server
+from ampybus_contract.brokers.kafka_server import kafka_server
+from ampybus_contract.brokers.kafka_stream import KafkaSource
+from ampybus_contract.brokers.protocol import Broker
+from ampybus_contract.contract import Contract
+from ampybus_contract.errors import BrokerError
+
+EMBEDDED = frozenset({"member_expiry", "old_timestamps"})
+EMBEDDED_GAPS = {
+    "tls": "the embedded server speaks plain text only",
+    "acl": "the embedded server has no users",
+    "replicas": "the embedded server is a single node",
+}
+GIVEN = frozenset({"member_expiry"})
+GIVEN_GAPS = {"old_timestamps": "the retention of a given cluster is not known"}
+
+
+@contextmanager
+def embedded_kafka(contract: Contract, light: bool = False) -> Iterator[Broker]:
+    """A Kafka of the run's own: Apache Kafka, or the light server where that cannot run or is asked for.
+
+    Raises BrokerError where neither can be had, with both reasons.
+    """
+    reason = None if light else why_not()
+    if reason is not None and light_command() is None:
+        raise BrokerError(f"{reason}; or, for a light server: {kafka_light.LIGHT_FIX}")
+    if light or reason is not None:
+        with light_kafka_server() as server:
+            source = KafkaSource(
+                server.url, contract, "light Kafka-compatible server, embedded", gaps=kafka_light.GAPS
+            )
+            source.verify()
+            source.settings = {"server": server.version, **source.settings}
+            yield source
+        return
+    with kafka_server() as server:
+        source = KafkaSource(server.url, contract, "Apache Kafka, embedded", EMBEDDED, EMBEDDED_GAPS)
+        source.verify()
+        source.settings = {"version": server.version, **source.settings}
+        yield source
+
+
+@contextmanager
+def given_kafka(url: str, contract: Contract) -> Iterator[Broker]:
+    """A cluster by URL, which stays as it was. Raises BrokerError where it does not answer."""
+    source = KafkaSource(url, contract, "Kafka", GIVEN, GIVEN_GAPS)
+    source.verify()
+    yield source

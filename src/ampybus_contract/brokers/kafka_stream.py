@@ -1,0 +1,251 @@
+"""A Kafka cluster, ours or a given one, as a broker for runs: topics each, and plain clients as probe."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
+
+from ampybus_contract.brokers.endpoint import Endpoint
+from ampybus_contract.brokers.kafka_address import KafkaAddress
+from ampybus_contract.brokers.location import without_credentials
+from ampybus_contract.contract import Contract
+from ampybus_contract.envelope import Envelope, Headers
+from ampybus_contract.errors import BrokerError
+
+T = TypeVar("T")
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 15.0
+READ_SECONDS = 10.0
+PARTITIONS = 3
+LARGEST_BYTES = 16 * 1_048_576
+SHOWN = {
+    "message.max.bytes": "max message bytes",
+    "default.replication.factor": "replicas",
+    "min.insync.replicas": "in sync at least",
+}
+
+
+class KafkaTopics:
+    """The Kafka topics of one run: made before it, more when asked, deleted after it."""
+
+    def __init__(self, admin: AIOKafkaAdminClient, prefix: str, replicas: int) -> None:
+        self.admin = admin
+        self.prefix = prefix
+        self.replicas = replicas
+        self.names: set[str] = set()
+
+    async def create(self, families: Iterable[str]) -> None:
+        """Create the topics that are not there yet. Raises BrokerError where the cluster refuses."""
+        wanted = [
+            name for name in (f"{self.prefix}{family}" for family in families) if name not in self.names
+        ]
+        if not wanted:
+            return
+        answer = await self.admin.create_topics(
+            [NewTopic(name, PARTITIONS, self.replicas) for name in wanted],
+            timeout_ms=int(ANSWER_SECONDS * 1000),
+        )
+        for name, code, *words in answer.topic_errors:
+            if code:
+                raise BrokerError(
+                    f"BROKER expected to create the Kafka topic {name}, got {for_code(code).__name__} "
+                    f"{words[0] if words and words[0] else ''}. Fix: give a user that may create topics"
+                )
+        self.names.update(wanted)
+
+    async def delete(self) -> None:
+        """Delete all of them."""
+        await self.admin.delete_topics(sorted(self.names), timeout_ms=int(ANSWER_SECONDS * 1000))
+
+
+class KafkaProbe:
+    """Reads and writes one run's topics with aiokafka alone."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        topics: KafkaTopics,
+        producer: AIOKafkaProducer,
+        consumer: AIOKafkaConsumer,
+    ) -> None:
+        self.rule = contract.kafka
+        self.topics = topics
+        self.producer = producer
+        self.consumer = consumer
+        self.read: dict[TopicPartition, int] = {}
+        self.found: list[Envelope] = []
+
+    async def inject(self, envelope: Envelope) -> None:
+        """Store as it is; a topic that is not there is made first."""
+        family = ".".join(envelope.topic.split(".")[: self.rule.topic_tokens])
+        key = envelope.headers.get(self.rule.key_header)
+        headers = {**envelope.headers, self.rule.topic_header: envelope.topic}
+        with _broker_errors():
+            await self.topics.create([family])
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self.producer.send_and_wait(
+                    f"{self.topics.prefix}{family}",
+                    envelope.payload,
+                    key=None if key is None else key.encode(),
+                    headers=[(name, value.encode()) for name, value in headers.items()],
+                )
+
+    async def stored(self) -> list[Envelope]:
+        """Everything in the topics: each partition in its order, partitions by time of arrival."""
+        with _broker_errors():
+            async with asyncio.timeout(READ_SECONDS):
+                await self._read_on()
+        return list(self.found)
+
+    async def _read_on(self) -> None:
+        every = [TopicPartition(name, number) for name in self.topics.names for number in range(PARTITIONS)]
+        if len(every) != len(self.read):
+            self.read = {place: self.read.get(place, 0) for place in every}
+            self.consumer.assign(every)
+            for place, position in self.read.items():
+                self.consumer.seek(place, position)
+            self.consumer.pause(*every)
+        ends = await self.consumer.end_offsets(every)
+        behind = {place: end for place, end in ends.items() if end > self.read[place]}
+        records: list[ConsumerRecord] = []
+        waiting = set(behind)
+        self.consumer.resume(*behind)
+        while waiting:
+            for batch in (await self.consumer.getmany(timeout_ms=100)).values():
+                records += batch
+            self.read |= {place: await self.consumer.position(place) for place in behind}
+            waiting = {place for place in waiting if self.read[place] < behind[place]}
+        self.consumer.pause(*behind)
+        records.sort(key=lambda record: (record.timestamp, record.topic, record.partition, record.offset))
+        self.found += map(self._envelope, records)
+
+    def _envelope(self, record: ConsumerRecord) -> Envelope:
+        headers = {name: (value or b"").decode(errors="surrogateescape") for name, value in record.headers}
+        topic = headers.pop(self.rule.topic_header, record.topic.removeprefix(self.topics.prefix))
+        return Envelope(topic, Headers(headers), record.value or b"")
+
+
+class KafkaSource:
+    """A cluster by URL. Makes and deletes topics of its own and touches no others."""
+
+    def __init__(
+        self,
+        url: str,
+        contract: Contract,
+        name: str,
+        capabilities: frozenset[str] = frozenset(),
+        gaps: Mapping[str, str] | None = None,
+    ) -> None:
+        self.url = url
+        self.contract = contract
+        self.name = name
+        self.capabilities = capabilities
+        self.gaps: Mapping[str, str] = gaps or {}
+        self.address = KafkaAddress.parse(url)
+        self.replicas = 1
+        self.settings: Mapping[str, str] = {"url": without_credentials(url)}
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run in real time."""
+        return asyncio.run(main)
+
+    def verify(self) -> None:
+        """Connect and ask for the settings that matter. Raises BrokerError, with what to do."""
+        self.settings = self.run(self._verify())
+
+    async def _verify(self) -> Mapping[str, str]:
+        async with self._admin() as admin:
+            with _broker_errors():
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    brokers = (await admin.describe_cluster())["brokers"]
+                    (answer,) = await admin.describe_configs(
+                        [ConfigResource(ConfigResourceType.BROKER, str(brokers[0]["node_id"]))]
+                    )
+        found = {entry[0]: entry[1] for resource in answer.resources for entry in resource[4]}
+        self.replicas = int(found.get("default.replication.factor") or 1)
+        return {
+            "url": without_credentials(self.url),
+            "brokers": str(len(brokers)),
+            "partitions": str(PARTITIONS),
+            "acks": "all",
+            **{shown: found[name] for name, shown in SHOWN.items() if found.get(name)},
+        }
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncIterator[tuple[Endpoint, KafkaProbe]]:
+        """New topics for every environment, domain and version of the contract."""
+        prefix = f"ampybus-{secrets.token_hex(6)}."
+        options = self.address.options()
+        async with self._admin() as admin:
+            topics = KafkaTopics(admin, prefix, self.replicas)
+            producer = AIOKafkaProducer(**options, acks="all", max_request_size=LARGEST_BYTES)
+            consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, fetch_max_wait_ms=50)
+            try:
+                with _broker_errors():
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        await topics.create(families(self.contract))
+                        await producer.start()
+                        await consumer.start()
+                probe = KafkaProbe(self.contract, topics, producer, consumer)
+                await probe.stored()
+                yield Endpoint(self.url, prefix=prefix), probe
+            finally:
+                await _end(producer.stop(), consumer.stop(), topics.delete())
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(**self.address.options(), request_timeout_ms=int(ANSWER_SECONDS * 1000))
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await admin.start()
+        except (OSError, KafkaError, TimeoutError) as error:
+            await admin.close()
+            raise BrokerError(
+                f"BROKER expected a Kafka broker at {without_credentials(self.url)}, got "
+                f"{type(error).__name__}. Fix: start one, or use --ampybus-broker embedded"
+            ) from error
+        try:
+            yield admin
+        finally:
+            await admin.close()
+
+
+def families(contract: Contract) -> list[str]:
+    """The topic beginnings that are Kafka topics, for every environment, domain and version (D30)."""
+    found: set[tuple[str, ...]] = set()
+    for env in contract.topic.environments:
+        for name, domain in contract.domains.items():
+            for version in {payload.split(".")[-2] for payload in domain.payloads}:
+                found.add((contract.topic.prefix, env, name, version))
+        letters = contract.dead_letter.topic.replace("{prefix}", contract.topic.prefix).replace("{env}", env)
+        found.add(tuple(letters.split(".")[: contract.kafka.topic_tokens]))
+    return sorted(".".join(tokens[: contract.kafka.topic_tokens]) for tokens in found)
+
+
+async def _end(*ends: Coroutine[Any, Any, None]) -> None:
+    """Try every end, each within ``ANSWER_SECONDS``. Raises BrokerError for the first that failed."""
+    outcomes = await asyncio.gather(
+        *(asyncio.wait_for(end, ANSWER_SECONDS) for end in ends), return_exceptions=True
+    )
+    with _broker_errors():
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+
+@contextmanager
+def _broker_errors() -> Iterator[None]:
+    try:
+        yield
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise BrokerError(
+            f"BROKER expected Kafka to answer, got {type(error).__name__}: {error}. Fix: see that it runs"
+        ) from error

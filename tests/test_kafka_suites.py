@@ -1,0 +1,58 @@
+"""The conformance suites on a real Apache Kafka: the reference binding passes, broken ones do not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from ampybus_contract.bindings.kafka import KafkaTransport
+from ampybus_contract.bindings.reference import ReferenceBinding
+from ampybus_contract.brokers.kafka_distribution import why_not
+from ampybus_contract.brokers.kafka_light import light_kafka_server
+from ampybus_contract.brokers.kafka_source import embedded_kafka
+from ampybus_contract.brokers.kafka_stream import KafkaSource
+from ampybus_contract.brokers.protocol import Broker
+from ampybus_contract.contract import default_contract
+from ampybus_contract.harness.mutants import Mutant
+from ampybus_contract.harness.verdicts import Verdict
+from test_mutants import MUTANTS, SUITES, broken, verdict
+
+CONTRACT = default_contract()
+WHY_NOT = why_not()
+ONE_PER_CHECK = {mutant.check: mutant for mutant in MUTANTS}.values()
+needs_kafka = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[Broker]:
+    with embedded_kafka(CONTRACT) as source:
+        yield source
+
+
+@pytest.fixture(scope="module")
+def light() -> Iterator[Broker]:
+    with light_kafka_server() as server:
+        yield KafkaSource(server.url, CONTRACT, "light")
+
+
+def reference() -> ReferenceBinding:
+    return ReferenceBinding(KafkaTransport(), CONTRACT)
+
+
+@needs_kafka
+@pytest.mark.parametrize("check", SUITES)
+def test_the_reference_binding_passes_on_apache_kafka(check: str, kafka: Broker) -> None:
+    assert verdict(check, kafka, reference) is Verdict.PASS
+
+
+@pytest.mark.parametrize("check", SUITES)
+def test_the_reference_binding_passes_on_the_light_server(check: str, light: Broker) -> None:
+    assert verdict(check, light, reference) is Verdict.PASS
+
+
+@needs_kafka
+@pytest.mark.parametrize("mutant", ONE_PER_CHECK, ids=lambda mutant: re.sub(r"\W+", "-", mutant.name))
+def test_a_mutant_fails_its_check_on_apache_kafka(mutant: Mutant, kafka: Broker) -> None:
+    assert verdict(mutant.check, kafka, broken(mutant, KafkaTransport), patience=1.0) is Verdict.FAIL
