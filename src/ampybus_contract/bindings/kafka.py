@@ -16,7 +16,7 @@ from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.bindings.transport import Incoming
 from ampybus_contract.brokers.kafka_address import KafkaAddress
 from ampybus_contract.contract import default_contract
-from ampybus_contract.contract.model import KafkaRule
+from ampybus_contract.contract.chapters import KafkaMapping
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import BrokerError, PublishError
 
@@ -49,8 +49,9 @@ class KafkaTransport:
     partition is acknowledged. Its ceiling is ``MESSAGE_BYTES`` for key, headers, payload and overhead.
     """
 
-    def __init__(self, rule: KafkaRule | None = None) -> None:
+    def __init__(self, rule: KafkaMapping | None = None) -> None:
         self.rule = rule or default_contract().kafka
+        self.tokens = len(self.rule.topic.split("."))
         self.producer: AIOKafkaProducer | None = None
         self.groups: list[KafkaGroup] = []
         self.options: dict[str, Any] = {}
@@ -78,14 +79,14 @@ class KafkaTransport:
             ) from error
         self.producer = producer
 
-    async def send(self, envelope: Envelope) -> None:
+    async def send(self, envelope: Envelope, act: str = "") -> None:
         """Store and wait for the ack. Raises PublishError: indefinite on a timeout, definite on a refusal."""
         if self.producer is None:
             raise _refused("an open binding", "a closed one", "start it")
         if self.rule.topic_header in envelope.headers:
             raise _refused("no header of the binding's own", self.rule.topic_header, "drop it")
-        topic = self.prefix + ".".join(envelope.topic.split(".")[: self.rule.topic_tokens])
-        key_text = envelope.headers.get(self.rule.key_header)
+        topic = self.prefix + ".".join(envelope.topic.split(".")[: self.tokens])
+        key_text = envelope.headers.get(self.rule.key)
         key = None if key_text is None else _bytes(key_text)
         headers = [(name, _bytes(value)) for name, value in envelope.headers.items()]
         headers.append((self.rule.topic_header, _bytes(envelope.topic)))
@@ -149,14 +150,14 @@ class KafkaTransport:
         Members of one Kafka group share its partitions, so that one with another filter would pass over
         messages that are meant for its neighbour.
         """
-        narrow = subscription.pattern.split(".")[self.rule.topic_tokens :]
+        narrow = subscription.pattern.split(".")[self.tokens :]
         suffix = "" if narrow in ([], [">"]) else f":{'.'.join(narrow)}"
         return f"{self.prefix}{subscription.group}{suffix}"
 
     def _topics(self, pattern: str) -> re.Pattern[str]:
         """The Kafka topics that messages under a subscription pattern travel in."""
         signs = {"*": r"[^.]+", ">": r".+"}
-        tokens = pattern.split(".")[: self.rule.topic_tokens]
+        tokens = pattern.split(".")[: self.tokens]
         family = r"\.".join(signs.get(token, re.escape(token)) for token in tokens)
         return re.compile(re.escape(self.prefix) + family)
 

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from ampybus_contract.bindings.transport import Incoming
-from ampybus_contract.contract.model import KafkaRule
+from ampybus_contract.contract.chapters import KafkaMapping
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.envelope.pattern import matches
 
@@ -67,7 +67,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
     at most; what has not begun is let go and comes to the next owner.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, rule: KafkaRule, prefix: str, pattern: str) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, rule: KafkaMapping, prefix: str, pattern: str) -> None:
         self.consumer = consumer
         self.rule = rule
         self.prefix = prefix
@@ -130,12 +130,17 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             del self.shares[place]
 
     async def close(self, seconds: float) -> None:
-        """Commit what is settled and leave the group, within a number of seconds each."""
+        """Commit what is settled and leave the group, within a number of seconds each, or else cut it off."""
         self.committer.cancel()
         await self._commit()
-        with contextlib.suppress(TimeoutError, KafkaError):
+        try:
             async with asyncio.timeout(seconds):
                 await self.consumer.stop()
+        except (TimeoutError, KafkaError):
+            with contextlib.suppress(TimeoutError, KafkaError):
+                async with asyncio.timeout(seconds):
+                    await self.consumer._fetcher.close()
+                    await self.consumer._client.close()
 
     async def _commit_on(self) -> None:
         while True:
