@@ -20,7 +20,7 @@ kafka: setup
 	$(BIN)/python -m ampybus_contract.brokers.kafka_distribution
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: setup
 	$(BIN)/pip install --progress-bar off -q -c .constraints.txt -e '.[bench]'
