@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -14,7 +16,7 @@ from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.brokers.kafka_distribution import why_not
 from ampybus_contract.brokers.kafka_light import light_kafka_server
 from ampybus_contract.brokers.memory import MemorySource
-from ampybus_contract.contract import Contract, default_contract
+from ampybus_contract.contract import default_contract
 from ampybus_contract.errors import TargetError
 from ampybus_contract.harness.judge import Judge
 from ampybus_contract.harness.verdicts import Verdict
@@ -96,20 +98,19 @@ def test_a_missing_client_is_named_with_its_extra(
         call()
 
 
-def judged(contract: Contract, broker: MemorySource) -> tuple[Verdict, str]:
-    scenario, checkers = SUITES["ENV-01"]
-    judge = Judge(contract, broker, lambda: ReferenceBinding(MemoryTransport(), contract), 1)
-    result = judge.judge("ENV-01", scenario, checkers)
-    return result.verdict, result.reason
+class Gapped(MemorySource):
+    """A broker that says why it lacks something."""
+
+    levers = frozenset({"backlog"})
+    gaps: ClassVar[Mapping[str, str]] = {"acl": "it has no users"}
 
 
 def test_a_check_that_needs_what_the_broker_lacks_is_not_claimed_with_the_reason() -> None:
     contract = default_contract()
     needing = replace(contract.checks["ENV-01"], needs=("acl",))
     demanding = replace(contract, checks={**contract.checks, "ENV-01": needing})
-    broker = MemorySource()
-    broker.gaps = {"acl": "it has no users"}
-    reason = "not claimed by this broker: memory simulator, 'acl': it has no users"
-    assert judged(demanding, broker) == (Verdict.NOT_CLAIMED, reason)
-    broker.capabilities = frozenset({"acl"})
-    assert judged(demanding, broker)[0] is Verdict.PASS
+    scenario, checkers = SUITES["ENV-01"]
+    judge = Judge(demanding, Gapped(), lambda: ReferenceBinding(MemoryTransport(), contract), 1)
+    result = judge.judge("ENV-01", scenario, checkers)
+    assert result.verdict is Verdict.NOT_CLAIMED
+    assert result.reason == "not claimed by this broker: it has no acl (acl: it has no users)"

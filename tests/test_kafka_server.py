@@ -156,7 +156,8 @@ def without_kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_without_apache_kafka_the_light_server_steps_in_and_says_what_it_lacks() -> None:
     with embedded_kafka(CONTRACT) as source:
         assert source.name.startswith("light")
-        assert "member_expiry" not in source.capabilities
+        assert isinstance(source, KafkaSource)
+        assert "member_expiry" not in source.levers
         assert "stays in its group for ever" in source.gaps["member_expiry"]
 
 

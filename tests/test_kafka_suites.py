@@ -21,7 +21,11 @@ from test_mutants import MUTANTS, SUITES, broken, verdict
 
 CONTRACT = default_contract()
 WHY_NOT = why_not()
-ONE_PER_CHECK = {mutant.check: mutant for mutant in MUTANTS}.values()
+ONE_PER_CHECK = {
+    mutant.check: mutant
+    for mutant in MUTANTS
+    if not mutant.virtual and not CONTRACT.checks[mutant.check].needs
+}.values()
 needs_kafka = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 
@@ -41,15 +45,21 @@ def reference() -> ReferenceBinding:
     return ReferenceBinding(KafkaTransport(), CONTRACT)
 
 
+def expected(check: str, broker: Broker) -> Verdict:
+    """A check that needs more of the broker than it has is never passed."""
+    lacking = {*CONTRACT.checks[check].needs} - getattr(broker, "levers", frozenset())
+    return Verdict.NOT_CLAIMED if lacking else Verdict.PASS
+
+
 @needs_kafka
 @pytest.mark.parametrize("check", SUITES)
 def test_the_reference_binding_passes_on_apache_kafka(check: str, kafka: Broker) -> None:
-    assert verdict(check, kafka, reference) is Verdict.PASS
+    assert verdict(check, kafka, reference) is expected(check, kafka)
 
 
 @pytest.mark.parametrize("check", SUITES)
 def test_the_reference_binding_passes_on_the_light_server(check: str, light: Broker) -> None:
-    assert verdict(check, light, reference) is Verdict.PASS
+    assert verdict(check, light, reference) is expected(check, light)
 
 
 @needs_kafka

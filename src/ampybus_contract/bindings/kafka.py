@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
+from ampybus_contract.bindings.kafka_ends import end_consumer, end_producer, ended_on_failure
 from ampybus_contract.bindings.kafka_group import KafkaGroup
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.bindings.transport import Incoming
 from ampybus_contract.brokers.kafka_address import KafkaAddress
 from ampybus_contract.contract import default_contract
-from ampybus_contract.contract.model import KafkaRule
+from ampybus_contract.contract.chapters import KafkaMapping
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import BrokerError, PublishError
 
@@ -49,8 +50,9 @@ class KafkaTransport:
     partition is acknowledged. Its ceiling is ``MESSAGE_BYTES`` for key, headers, payload and overhead.
     """
 
-    def __init__(self, rule: KafkaRule | None = None) -> None:
+    def __init__(self, rule: KafkaMapping | None = None) -> None:
         self.rule = rule or default_contract().kafka
+        self.tokens = len(self.rule.topic.split("."))
         self.producer: AIOKafkaProducer | None = None
         self.groups: list[KafkaGroup] = []
         self.options: dict[str, Any] = {}
@@ -67,25 +69,25 @@ class KafkaTransport:
             max_request_size=MESSAGE_BYTES,
             request_timeout_ms=int(PUBLISH_SECONDS * 1000),
         )
+        end = partial(end_producer, producer, CLOSE_SECONDS)
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with ended_on_failure(end), asyncio.timeout(CONNECT_SECONDS):
                 await producer.start()
         except (OSError, kafka_errors.KafkaError, TimeoutError) as error:
-            await _end_producer(producer)
             raise BrokerError(
                 f"BROKER expected a Kafka broker, got {type(error).__name__}. Fix: see that it runs, and the "
                 "address it advertises"
             ) from error
         self.producer = producer
 
-    async def send(self, envelope: Envelope) -> None:
+    async def send(self, envelope: Envelope, act: str = "") -> None:
         """Store and wait for the ack. Raises PublishError: indefinite on a timeout, definite on a refusal."""
         if self.producer is None:
             raise _refused("an open binding", "a closed one", "start it")
         if self.rule.topic_header in envelope.headers:
             raise _refused("no header of the binding's own", self.rule.topic_header, "drop it")
-        topic = self.prefix + ".".join(envelope.topic.split(".")[: self.rule.topic_tokens])
-        key_text = envelope.headers.get(self.rule.key_header)
+        topic = self.prefix + ".".join(envelope.topic.split(".")[: self.tokens])
+        key_text = envelope.headers.get(self.rule.key)
         key = None if key_text is None else _bytes(key_text)
         headers = [(name, _bytes(value)) for name, value in envelope.headers.items()]
         headers.append((self.rule.topic_header, _bytes(envelope.topic)))
@@ -123,21 +125,19 @@ class KafkaTransport:
             metadata_max_age_ms=int(NEW_TOPICS_SECONDS * 1000),
         )
         wanted = self._topics(subscription.pattern)
+        end = partial(end_consumer, consumer, CLOSE_SECONDS)
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with ended_on_failure(end), asyncio.timeout(CONNECT_SECONDS):
                 await consumer.start()
-                found = sorted(filter(wanted.fullmatch, await consumer.topics()))
+                if not any(map(wanted.fullmatch, await consumer.topics())):
+                    raise BrokerError(
+                        f"BROKER expected a Kafka topic for {subscription.pattern}, none matches "
+                        f"{wanted.pattern!r}. Fix: create it"
+                    )
         except (OSError, kafka_errors.KafkaError, TimeoutError) as error:
-            await consumer.stop()
             raise BrokerError(
                 f"BROKER expected Kafka to answer, got {type(error).__name__}. Fix: see that it runs"
             ) from error
-        if not found:
-            await consumer.stop()
-            raise BrokerError(
-                f"BROKER expected a Kafka topic for {subscription.pattern}, none matches {wanted.pattern!r}. "
-                "Fix: create it"
-            )
         group = KafkaGroup(consumer, self.rule, self.prefix, subscription.pattern)
         consumer.subscribe(pattern=f"^{wanted.pattern}$", listener=group)
         self.groups.append(group)
@@ -149,14 +149,14 @@ class KafkaTransport:
         Members of one Kafka group share its partitions, so that one with another filter would pass over
         messages that are meant for its neighbour.
         """
-        narrow = subscription.pattern.split(".")[self.rule.topic_tokens :]
+        narrow = subscription.pattern.split(".")[self.tokens :]
         suffix = "" if narrow in ([], [">"]) else f":{'.'.join(narrow)}"
         return f"{self.prefix}{subscription.group}{suffix}"
 
     def _topics(self, pattern: str) -> re.Pattern[str]:
         """The Kafka topics that messages under a subscription pattern travel in."""
         signs = {"*": r"[^.]+", ">": r".+"}
-        tokens = pattern.split(".")[: self.rule.topic_tokens]
+        tokens = pattern.split(".")[: self.tokens]
         family = r"\.".join(signs.get(token, re.escape(token)) for token in tokens)
         return re.compile(re.escape(self.prefix) + family)
 
@@ -166,19 +166,7 @@ class KafkaTransport:
         await asyncio.gather(*(group.close(CLOSE_SECONDS) for group in groups))
         producer, self.producer = self.producer, None
         if producer is not None:
-            await _end_producer(producer)
-
-
-async def _end_producer(producer: AIOKafkaProducer) -> None:
-    """Flush and stop; an idempotent producer would try for ever, so that it is cut off after a while."""
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await producer.stop()
-    except (TimeoutError, kafka_errors.KafkaError):
-        with contextlib.suppress(TimeoutError, kafka_errors.KafkaError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await producer._sender.close()
-                await producer.client.close()
+            await end_producer(producer, CLOSE_SECONDS)
 
 
 def _bytes(text: str) -> bytes:

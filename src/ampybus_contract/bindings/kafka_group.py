@@ -11,8 +11,9 @@ from functools import partial
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from ampybus_contract.bindings.kafka_ends import end_consumer
 from ampybus_contract.bindings.transport import Incoming
-from ampybus_contract.contract.model import KafkaRule
+from ampybus_contract.contract.chapters import KafkaMapping
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.envelope.pattern import matches
 
@@ -67,7 +68,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
     at most; what has not begun is let go and comes to the next owner.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, rule: KafkaRule, prefix: str, pattern: str) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, rule: KafkaMapping, prefix: str, pattern: str) -> None:
         self.consumer = consumer
         self.rule = rule
         self.prefix = prefix
@@ -133,9 +134,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         """Commit what is settled and leave the group, within a number of seconds each."""
         self.committer.cancel()
         await self._commit()
-        with contextlib.suppress(TimeoutError, KafkaError):
-            async with asyncio.timeout(seconds):
-                await self.consumer.stop()
+        await end_consumer(self.consumer, seconds)
 
     async def _commit_on(self) -> None:
         while True:

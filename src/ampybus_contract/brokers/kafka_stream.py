@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, for_code
 
 from ampybus_contract.brokers.endpoint import Endpoint
 from ampybus_contract.brokers.kafka_address import KafkaAddress
+from ampybus_contract.brokers.levers import LEVERS
 from ampybus_contract.brokers.location import without_credentials
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Headers
@@ -25,6 +26,7 @@ CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 15.0
 READ_SECONDS = 10.0
 PARTITIONS = 3
+NO_LEVER = "the Kafka probe cannot bring it about"
 LARGEST_BYTES = 16 * 1_048_576
 SHOWN = {
     "message.max.bytes": "max message bytes",
@@ -77,6 +79,7 @@ class KafkaProbe:
         consumer: AIOKafkaConsumer,
     ) -> None:
         self.rule = contract.kafka
+        self.tokens = len(contract.kafka.topic.split("."))
         self.topics = topics
         self.producer = producer
         self.consumer = consumer
@@ -85,8 +88,8 @@ class KafkaProbe:
 
     async def inject(self, envelope: Envelope) -> None:
         """Store as it is; a topic that is not there is made first."""
-        family = ".".join(envelope.topic.split(".")[: self.rule.topic_tokens])
-        key = envelope.headers.get(self.rule.key_header)
+        family = ".".join(envelope.topic.split(".")[: self.tokens])
+        key = envelope.headers.get(self.rule.key)
         headers = {**envelope.headers, self.rule.topic_header: envelope.topic}
         with _broker_errors():
             await self.topics.create([family])
@@ -141,14 +144,14 @@ class KafkaSource:
         url: str,
         contract: Contract,
         name: str,
-        capabilities: frozenset[str] = frozenset(),
+        levers: frozenset[str] = frozenset(),
         gaps: Mapping[str, str] | None = None,
     ) -> None:
         self.url = url
         self.contract = contract
         self.name = name
-        self.capabilities = capabilities
-        self.gaps: Mapping[str, str] = gaps or {}
+        self.levers = levers
+        self.gaps: Mapping[str, str] = {**dict.fromkeys(LEVERS, NO_LEVER), **(gaps or {})}
         self.address = KafkaAddress.parse(url)
         self.replicas = 1
         self.settings: Mapping[str, str] = {"url": without_credentials(url)}
@@ -221,13 +224,14 @@ class KafkaSource:
 def families(contract: Contract) -> list[str]:
     """The topic beginnings that are Kafka topics, for every environment, domain and version (D30)."""
     found: set[tuple[str, ...]] = set()
+    tokens_kept = len(contract.kafka.topic.split("."))
     for env in contract.topic.environments:
         for name, domain in contract.domains.items():
             for version in {payload.split(".")[-2] for payload in domain.payloads}:
                 found.add((contract.topic.prefix, env, name, version))
         letters = contract.dead_letter.topic.replace("{prefix}", contract.topic.prefix).replace("{env}", env)
-        found.add(tuple(letters.split(".")[: contract.kafka.topic_tokens]))
-    return sorted(".".join(tokens[: contract.kafka.topic_tokens]) for tokens in found)
+        found.add(tuple(letters.split(".")[:tokens_kept]))
+    return sorted(".".join(tokens[:tokens_kept]) for tokens in found)
 
 
 async def _end(*ends: Coroutine[Any, Any, None]) -> None:
