@@ -259,6 +259,25 @@ def test_members_come_and_go_and_every_key_stays_in_order_and_takes_effect_once(
     play(server, scene)
 
 
+def test_a_consumer_that_does_not_end_in_time_is_cut_off_and_leaves_no_connection(
+    server: KafkaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_transport, "CLOSE_SECONDS", 0.0)
+
+    async def scene(endpoint: Endpoint, _probe: KafkaProbe) -> None:
+        binding = await opened(endpoint)
+        await binding.subscribe(Subscription(PATTERN, "group"), apply_all)
+        await binding.publish(bar())
+        assert isinstance(binding.transport, KafkaTransport)
+        (group,) = binding.transport.groups
+        connections = list(group.consumer._client._conns.values())
+        await binding.stop()
+        assert connections
+        assert not any(connection.connected() for connection in connections)
+
+    play(server, scene)
+
+
 def test_narrow_subscriptions_of_one_group_do_not_take_each_others_messages(server: KafkaServer) -> None:
     async def scene(endpoint: Endpoint, _probe: KafkaProbe) -> None:
         sent = [bar(key=number % 3) for number in range(12)]

@@ -24,7 +24,7 @@ WHY_NOT = why_not()
 ONE_PER_CHECK = {
     mutant.check: mutant
     for mutant in MUTANTS
-    if not CONTRACT.checks[mutant.check].needs and not mutant.virtual
+    if not mutant.virtual and not CONTRACT.checks[mutant.check].needs
 }.values()
 needs_kafka = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
+from ampybus_contract.bindings.kafka_ends import end_consumer, end_producer, ended_on_failure
 from ampybus_contract.bindings.kafka_group import KafkaGroup
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.bindings.transport import Incoming
@@ -68,11 +69,11 @@ class KafkaTransport:
             max_request_size=MESSAGE_BYTES,
             request_timeout_ms=int(PUBLISH_SECONDS * 1000),
         )
+        end = partial(end_producer, producer, CLOSE_SECONDS)
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with ended_on_failure(end), asyncio.timeout(CONNECT_SECONDS):
                 await producer.start()
         except (OSError, kafka_errors.KafkaError, TimeoutError) as error:
-            await _end_producer(producer)
             raise BrokerError(
                 f"BROKER expected a Kafka broker, got {type(error).__name__}. Fix: see that it runs, and the "
                 "address it advertises"
@@ -124,21 +125,19 @@ class KafkaTransport:
             metadata_max_age_ms=int(NEW_TOPICS_SECONDS * 1000),
         )
         wanted = self._topics(subscription.pattern)
+        end = partial(end_consumer, consumer, CLOSE_SECONDS)
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with ended_on_failure(end), asyncio.timeout(CONNECT_SECONDS):
                 await consumer.start()
-                found = sorted(filter(wanted.fullmatch, await consumer.topics()))
+                if not any(map(wanted.fullmatch, await consumer.topics())):
+                    raise BrokerError(
+                        f"BROKER expected a Kafka topic for {subscription.pattern}, none matches "
+                        f"{wanted.pattern!r}. Fix: create it"
+                    )
         except (OSError, kafka_errors.KafkaError, TimeoutError) as error:
-            await consumer.stop()
             raise BrokerError(
                 f"BROKER expected Kafka to answer, got {type(error).__name__}. Fix: see that it runs"
             ) from error
-        if not found:
-            await consumer.stop()
-            raise BrokerError(
-                f"BROKER expected a Kafka topic for {subscription.pattern}, none matches {wanted.pattern!r}. "
-                "Fix: create it"
-            )
         group = KafkaGroup(consumer, self.rule, self.prefix, subscription.pattern)
         consumer.subscribe(pattern=f"^{wanted.pattern}$", listener=group)
         self.groups.append(group)
@@ -167,19 +166,7 @@ class KafkaTransport:
         await asyncio.gather(*(group.close(CLOSE_SECONDS) for group in groups))
         producer, self.producer = self.producer, None
         if producer is not None:
-            await _end_producer(producer)
-
-
-async def _end_producer(producer: AIOKafkaProducer) -> None:
-    """Flush and stop; an idempotent producer would try for ever, so that it is cut off after a while."""
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await producer.stop()
-    except (TimeoutError, kafka_errors.KafkaError):
-        with contextlib.suppress(TimeoutError, kafka_errors.KafkaError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await producer._sender.close()
-                await producer.client.close()
+            await end_producer(producer, CLOSE_SECONDS)
 
 
 def _bytes(text: str) -> bytes:

@@ -11,6 +11,7 @@ from functools import partial
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from ampybus_contract.bindings.kafka_ends import end_consumer
 from ampybus_contract.bindings.transport import Incoming
 from ampybus_contract.contract.chapters import KafkaMapping
 from ampybus_contract.envelope import Envelope, Headers
@@ -130,17 +131,10 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             del self.shares[place]
 
     async def close(self, seconds: float) -> None:
-        """Commit what is settled and leave the group, within a number of seconds each, or else cut it off."""
+        """Commit what is settled and leave the group, within a number of seconds each."""
         self.committer.cancel()
         await self._commit()
-        try:
-            async with asyncio.timeout(seconds):
-                await self.consumer.stop()
-        except (TimeoutError, KafkaError):
-            with contextlib.suppress(TimeoutError, KafkaError):
-                async with asyncio.timeout(seconds):
-                    await self.consumer._fetcher.close()
-                    await self.consumer._client.close()
+        await end_consumer(self.consumer, seconds)
 
     async def _commit_on(self) -> None:
         while True:
