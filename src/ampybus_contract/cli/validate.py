@@ -14,6 +14,7 @@ from ampybus_contract.cli.fixture_files import Verdict, read_paths
 from ampybus_contract.cli.progress import Progress, bytes_of
 from ampybus_contract.cli.workers import judge_all
 from ampybus_contract.exit_codes import CONFORMANT, FINDINGS, USAGE
+from ampybus_contract.report.annotations import annotation, escape
 
 LISTED_VALID = 1000
 MAX_JOBS = 256
@@ -98,16 +99,10 @@ def _json(verdict: Verdict) -> None:
 
 
 def _github(verdict: Verdict) -> None:
-    place = f"file={_escape(verdict.path, ':,')},line={verdict.line}"
+    place = f"file={escape(verdict.path, ':,')},line={verdict.line}"
     if verdict.error:
-        print(f"::error {place}::{_escape(verdict.error)}")
+        print(annotation("error", "unreadable", verdict.error, place))
     for item in verdict.findings:
         kind = "error" if item.level == "MUST" else "warning"
         words = f"{item.where}: expected {item.expected}, got {item.got}. {item.hint}"
-        print(f"::{kind} {place},title={_escape(item.requirement, ':,')}::{_escape(words)}")
-
-
-def _escape(text: str, more: str = "") -> str:
-    for character in "%\r\n" + more:
-        text = text.replace(character, f"%{ord(character):02X}")
-    return text
+        print(annotation(kind, item.requirement, words, place))

@@ -97,16 +97,12 @@ class _Automaton:
                 frozenset().union(*(part.first for part in found)),
                 frozenset().union(*(part.last for part in found)),
             )
-        if code is codes.SUBPATTERN:
-            return self.add(argument[-1])
-        if code is codes.ATOMIC_GROUP:
-            return self.add(argument)
+        if code in (codes.SUBPATTERN, codes.ATOMIC_GROUP):
+            return self.add(argument[-1] if code is codes.SUBPATTERN else argument)
         if code in (codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT):
             return self._repeat(*argument)
         if code in (codes.ASSERT, codes.ASSERT_NOT):
             self.asides.append(argument[1])
-        elif code is codes.GROUPREF:
-            return _Part(True)
         return _Part()
 
     def _repeat(self, low: int, high: int, body: Any) -> _Part:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ampybus_contract.contract.backtracking import compiles, explosive, patterns
 from ampybus_contract.contract.yaml_source import Source
 from ampybus_contract.errors import SpecProblem
 
@@ -22,15 +23,13 @@ NONE = "none"
 
 
 def pattern_problems(source: Source) -> Iterator[SpecProblem]:
-    """Patterns that are no regular expressions."""
-    for path, key, value in _walk(source.data):
-        if key in {"subtopic", "pattern"} or key.endswith("_pattern"):
-            if not isinstance(value, str):
-                continue
-            try:
-                re.compile(value)
-            except re.error as error:
-                yield source.problem(path, "a regular expression", str(error), "mend the pattern")
+    """Patterns that are no regular expressions, and those that foreign texts could keep busy for ever."""
+    for path, pattern in patterns(source.data):
+        if (wrong := compiles(pattern)) is not None:
+            yield source.problem(path, "a regular expression", wrong, "mend the pattern")
+        elif (why := explosive(pattern)) is not None:
+            fix = "write it so that each text can be matched in one way only"
+            yield source.problem(path, "a pattern without exponential backtracking", why, fix)
 
 
 def reference_problems(sources: Mapping[str, list[Source]]) -> list[SpecProblem]:
