@@ -13,18 +13,30 @@ from ampybus_contract.errors import SpecError, SpecProblem
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A parsed file: ``data``, and the 1-based line of each node by its slash-separated path."""
+    """A parsed file: ``data``, and the 1-based line of each node by its slash-separated path.
+
+    ``layers`` are files of overlays that were laid over it, in that order.
+    """
 
     file: str
     data: Any
     lines: dict[str, int]
+    layers: tuple[Source, ...] = ()
 
     def problem(self, path: str, expected: str, got: str, fix: str) -> SpecProblem:
-        """A problem at ``path``, or at its nearest ancestor that has a line."""
-        at = path
-        while at and at not in self.lines:
-            at = at.rpartition("/")[0]
-        return SpecProblem(self.file, self.lines.get(at, 1), path, expected, got, fix)
+        """A problem at ``path``, or at its nearest ancestor that has a line, in the last layer with it."""
+        nearest = max((self, *self.layers), key=lambda layer: len(layer.nearest(path)))
+        for layer in self.layers:
+            if len(layer.nearest(path)) == len(nearest.nearest(path)):
+                nearest = layer
+        line = nearest.lines.get(nearest.nearest(path), 1)
+        return SpecProblem(nearest.file, line, path, expected, got, fix)
+
+    def nearest(self, path: str) -> str:
+        """The path, or its nearest ancestor, that this file has a line for."""
+        while path and path not in self.lines:
+            path = path.rpartition("/")[0]
+        return path
 
 
 class _Reader:
