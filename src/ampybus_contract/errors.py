@@ -111,3 +111,9 @@ class BlobError(AmpyBusError):
     def __init__(self, message: str, *, passing: bool) -> None:
         super().__init__(message)
         self.passing = passing
+
+
+class RevisionError(AmpyBusError):
+    """A version of the spec cannot be found."""
+
+    code = "REVISION"
