@@ -62,7 +62,7 @@ def test_templates_of_strategies_stay_texts(spec_copy: Path, text: str) -> None:
     contract = load_contract(spec_copy)
 
     @settings(max_examples=5, deadline=None, database=None)
-    @given(envelopes(contract, "bars"))
+    @given(envelopes("bars", contract=contract))
     def judge(envelope: Envelope) -> None:
         assert re.fullmatch(re.escape(text) + r"-\d+", envelope.headers["run_id"])
 
