@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Hashable
+from collections.abc import AsyncIterator, Coroutine, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ampybus_contract.bindings.protocol import Handler, Settlement
@@ -89,6 +89,12 @@ class ConsumerGroup:
                 await self.bury(incoming, *poison)
                 return
         identities = binding.identities(envelope)
+        async with binding.alone(self.name, identities):
+            await self.apply(incoming, identities)
+
+    async def apply(self, incoming: Incoming, identities: Sequence[str]) -> None:
+        """Hand over what this group has not applied, remember that it has, and acknowledge."""
+        binding = self.binding
         if not binding.effects.seen(self.name, identities):
             kind = await self._handle(incoming)
             if kind is not None:

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from ampybus_contract.brokers.endpoint import Endpoint
 from ampybus_contract.envelope import Envelope
 
-__all__ = ["Binding", "Crashes", "Endpoint", "Handler", "Redrives", "Settlement", "Subscription"]
+__all__ = ["Binding", "Crashes", "Endpoint", "Handler", "Redrives", "Replays", "Settlement", "Subscription"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +67,20 @@ class Crashes(Protocol):
         """End as a killed process does, once the next effect is remembered and before its acknowledgement.
 
         Returns when it has happened. Another binding takes over, with the same endpoint and groups.
+        """
+
+
+@runtime_checkable
+class Replays(Protocol):
+    """What a binding that claims ``replay`` offers too."""
+
+    async def take_replays(self, subscription: Subscription, handler: Handler) -> None:
+        """From now on, hand the handler the stored records that replay requests ask for (D26).
+
+        A request is an envelope on the control topic of the environment that ``subscription.pattern`` names,
+        its payload the contract's ReplayRequest. Of its records, the handler gets those under the pattern,
+        in stored order, with all their headers and the one that names the request; nothing of it is published
+        again. Records that the group has applied, live or replayed, have no second effect; others are not
+        withheld (D23). Requests for one domain and scope are answered one after another. Returns once
+        requests will be received.
         """

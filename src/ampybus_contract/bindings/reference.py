@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+from collections.abc import Sequence
+from weakref import WeakValueDictionary
 
 from ampybus_contract.bindings.consumer import ConsumerGroup
 from ampybus_contract.bindings.effects import EffectStore, MemoryEffects, SqliteEffects
 from ampybus_contract.bindings.protocol import Endpoint, Handler, Subscription
-from ampybus_contract.bindings.transport import Incoming, Transport
+from ampybus_contract.bindings.replay import Replayer
+from ampybus_contract.bindings.transport import Incoming, Reads, Transport
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.contract.model import RetryRule
 from ampybus_contract.envelope import Envelope, Topic
@@ -20,6 +23,7 @@ from ampybus_contract.validation import validate
 STOP_SECONDS = 5.0
 PUBLISH_ATTEMPTS = 2
 REDRIVE_SECONDS = 2.0
+CAPABILITIES = frozenset({"retry", "deduplication", "dlq", "redrive", "durable_effects"})
 
 
 class ReferenceBinding:
@@ -29,11 +33,13 @@ class ReferenceBinding:
     has a place for one. ``seed`` decides the jitter.
     """
 
-    capabilities = frozenset({"retry", "deduplication", "dlq", "redrive", "durable_effects"})
     group_class = ConsumerGroup
+    replayer_class = Replayer
 
     def __init__(self, transport: Transport, contract: Contract | None = None, seed: int = 0) -> None:
         self.transport = transport
+        self.capabilities = CAPABILITIES | ({"replay"} if isinstance(transport, Reads) else frozenset())
+        self.turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.contract = contract or default_contract()
         self.random = random.Random(seed)
         self.groups: list[ConsumerGroup] = []
@@ -120,6 +126,14 @@ class ReferenceBinding:
         group = self.group_class(self, subscription.group, handler)
         await group.start(await self.transport.consume(subscription))
         self.groups.append(group)
+
+    async def take_replays(self, subscription: Subscription, handler: Handler) -> None:
+        """Hand the sink what requests on the control topic ask for, from now on."""
+        await self.replayer_class(self, subscription, handler).start()
+
+    def alone(self, group: str, identities: Sequence[str]) -> asyncio.Lock:
+        """Held while a group settles a message, so that it is not applied live and replayed at once."""
+        return self.turns.setdefault(f"{group} {identities[:1]}", asyncio.Lock())
 
     async def stop(self) -> None:
         """Finish what is in hand, for ``STOP_SECONDS`` at most; the rest comes again to the next consumer."""

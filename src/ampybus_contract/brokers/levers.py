@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-LEVERS = frozenset({"backlog", "duplicate_window", "lost_ack", "outage"})
+LEVERS = frozenset({"backlog", "clock", "duplicate_window", "lost_ack", "outage"})
 
 
 @runtime_checkable
 class Levers(Protocol):
     """A probe that can also disturb its stream, and that knows what its consumers have left to do."""
+
+    async def now(self) -> int:
+        """The time by which the broker stamps what it stores, in nanoseconds since the epoch (``clock``)."""
 
     async def accept_only(self, patterns: Sequence[str] | None) -> None:
         """Refuse what is published outside these patterns; None takes everything again (``outage``)."""

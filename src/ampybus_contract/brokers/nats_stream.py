@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -43,6 +44,10 @@ class NatsProbe:
         """Everything in the stream."""
         with _broker_errors():
             return await self._stored()
+
+    async def now(self) -> int:
+        """This machine's time, which a server elsewhere shares within the slack of a lookup."""
+        return time.time_ns()
 
     async def accept_only(self, patterns: Sequence[str] | None) -> None:
         """By the subjects of the stream."""

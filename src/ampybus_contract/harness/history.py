@@ -12,8 +12,9 @@ class Operation(StrEnum):
     """What an actor did with an envelope.
 
     ``inject`` and ``store`` are the harness's own view of the wire: what it put there without the binding,
-    and what it found there at the end. A ``subscribe`` has an empty envelope and a pattern. A ``fault`` is
-    what the harness did to the broker, a ``backlog`` how much the broker says is not acknowledged yet.
+    and what it found there at the end. A ``subscribe`` has an empty envelope and a pattern, and so has a
+    ``replay``: a group that takes replays. A ``fault`` is what the harness did to the broker, a ``backlog``
+    how much the broker says is not acknowledged yet.
     """
 
     SUBSCRIBE = "subscribe"
@@ -25,6 +26,7 @@ class Operation(StrEnum):
     FAULT = "fault"
     REDRIVE = "redrive"
     BACKLOG = "backlog"
+    REPLAY = "replay"
 
 
 class Outcome(StrEnum):

@@ -6,7 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from ampybus_contract.bindings.protocol import Binding, Crashes, Endpoint, Redrives, Settlement, Subscription
+from ampybus_contract.bindings.protocol import (
+    Binding,
+    Crashes,
+    Endpoint,
+    Handler,
+    Redrives,
+    Replays,
+    Settlement,
+    Subscription,
+)
 from ampybus_contract.brokers.levers import Levers
 from ampybus_contract.brokers.protocol import Probe
 from ampybus_contract.contract import Contract
@@ -178,6 +187,21 @@ class Stage:
 
         ``pause`` is what the handler does between a delivery and its answer.
         """
+        handle = self._handler(pattern, group, answer, pause)
+        self._record(group, Operation.SUBSCRIBE, Outcome.OK, NOTHING, pattern=pattern)
+        await self._call("subscribe", self.binding.subscribe(Subscription(pattern, group), handle))
+
+    async def take_replays(self, pattern: str, group: str = "replayer", pause: Pause | None = None) -> None:
+        """Let a group take what is replayed under a pattern. Raises BindingCrashError where it cannot."""
+        if not isinstance(self.binding, Replays):
+            raise BindingCrashError(
+                "BINDING expected take_replays(subscription, handler), as claimed. Fix: add the method"
+            )
+        handle = self._handler(pattern, group, None, pause)
+        self._record(group, Operation.REPLAY, Outcome.OK, NOTHING, pattern=pattern)
+        await self._call("take_replays", self.binding.take_replays(Subscription(pattern, group), handle))
+
+    def _handler(self, pattern: str, group: str, answer: Answer | None, pause: Pause | None) -> Handler:
         attempts: dict[tuple[str, bytes], int] = {}
 
         async def handle(envelope: Envelope) -> Settlement:
@@ -191,8 +215,7 @@ class Stage:
                 self._record(group, Operation.EFFECT, Outcome.OK, envelope, attempt, pattern)
             return settlement
 
-        self._record(group, Operation.SUBSCRIBE, Outcome.OK, NOTHING, pattern=pattern)
-        await self._call("subscribe", self.binding.subscribe(Subscription(pattern, group), handle))
+        return handle
 
     async def applied(self, envelopes: Sequence[Envelope], group: str = "consumer") -> bool:
         """Wait until all that were not refused took effect in a group.

@@ -13,12 +13,13 @@ from ampybus_contract.harness.mutants import (
     keys,
     large_payloads,
     ordering,
+    replay,
     retries,
     topics,
 )
 from ampybus_contract.harness.mutants.build import Mutant
 
-CHAPTERS = (envelope, topics, keys, ordering, idempotency, retries, dead_letters, large_payloads)
+CHAPTERS = (envelope, topics, keys, ordering, idempotency, retries, dead_letters, large_payloads, replay)
 
 __all__ = ["Mutant", "mutants"]
 
