@@ -9,11 +9,16 @@ LEVERS = frozenset({"backlog", "clock", "duplicate_window", "lost_ack", "outage"
 
 
 @runtime_checkable
-class Levers(Protocol):
-    """A probe that can also disturb its stream, and that knows what its consumers have left to do."""
+class Clock(Protocol):
+    """A probe that knows by which time the broker stamps what it stores (``clock``)."""
 
     async def now(self) -> int:
-        """The time by which the broker stamps what it stores, in nanoseconds since the epoch (``clock``)."""
+        """Nanoseconds since the epoch."""
+
+
+@runtime_checkable
+class Levers(Protocol):
+    """A probe that can also disturb its stream, and that knows what its consumers have left to do."""
 
     async def accept_only(self, patterns: Sequence[str] | None) -> None:
         """Refuse what is published outside these patterns; None takes everything again (``outage``)."""

@@ -16,7 +16,7 @@ from ampybus_contract.bindings.protocol import (
     Settlement,
     Subscription,
 )
-from ampybus_contract.brokers.levers import Levers
+from ampybus_contract.brokers.levers import Clock, Levers
 from ampybus_contract.brokers.protocol import Probe
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Headers
@@ -89,6 +89,12 @@ class Stage:
         if not isinstance(self.probe, Levers):
             raise BrokerError("BROKER expected one that can be disturbed, got none. Fix: use another broker")
         return self.probe
+
+    async def now(self) -> int:
+        """The broker's time, in nanoseconds since the epoch. Raises BrokerError where it does not tell."""
+        if not isinstance(self.probe, Clock):
+            raise BrokerError("BROKER expected one that tells its time, got none. Fix: use another broker")
+        return await self.probe.now()
 
     def fault(self, what: str) -> None:
         """Note in the history what was done to the broker."""

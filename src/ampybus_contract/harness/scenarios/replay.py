@@ -110,7 +110,7 @@ async def stored_late(stage: Stage) -> None:
     """Records stored well before or after the time that they say, inside the slack of a lookup."""
     domain = stage.workload.replayed_domain("time_window")
     slack = round(stage.contract.replay.lookup_slack_seconds * SLACK_SHARE * SECOND)
-    now = await stage.levers.now()
+    now = await stage.now()
     early = [_at(stage, domain, now + slack + number, number) for number in range(KEYS)]
     late = [_at(stage, domain, now - slack + number, number) for number in range(KEYS)]
     here = [_at(stage, domain, now + number, number) for number in range(KEYS)]
@@ -145,7 +145,7 @@ def _at(stage: Stage, domain: str, at: int, key: int, env: str = "") -> Envelope
 
 async def _past(stage: Stage) -> int:
     """A time shortly before now, with all nine digits of its second set."""
-    now = await stage.levers.now()
+    now = await stage.now()
     return (now - AGO) // SECOND * SECOND + 123_456_789
 
 
