@@ -52,13 +52,14 @@ class ConsumerGroup:
         await _cancel({task for task in ending if task is not None})
 
     async def _take(self, messages: AsyncIterator[Incoming]) -> None:
+        await self.room.acquire()
         async for incoming in messages:
             if incoming.position in self.held:
                 self.held[incoming.position] = incoming
                 continue
-            await self.room.acquire()
             self.held[incoming.position] = incoming
             self.enqueue(incoming)
+            await self.room.acquire()
 
     def enqueue(self, incoming: Incoming) -> None:
         """Put a message at the end of its lane, and start the lane where it is idle."""

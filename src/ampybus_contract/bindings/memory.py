@@ -67,6 +67,11 @@ class MemoryTransport:
             if late_enough and (span.end is None or at <= span.end) and matches(pattern, envelope.topic):
                 yield Incoming(position, envelope, nothing)
 
+    async def lag(self, group: str) -> int:
+        """Waiting and handed out."""
+        consumer = self.broker.consumers.get(group) if self.broker else None
+        return len(consumer.waiting) + len(consumer.pending) if consumer else 0
+
     async def close(self) -> None:
         """Let the broker go."""
         self.broker = None

@@ -95,14 +95,16 @@ class NatsTransport:
 
     async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
         """Attach a durable pull consumer."""
-        durable = re.sub(r"[^A-Za-z0-9_-]", "_", f"{self.stream}_{subscription.group}")
+        durable = self._durable(subscription.group)
         try:
             pulled = await self._jetstream.pull_subscribe(
                 subscription.pattern,
                 durable=durable,
                 stream=self.stream,
                 config=ConsumerConfig(
-                    ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_WAIT_SECONDS, max_ack_pending=4096
+                    ack_policy=AckPolicy.EXPLICIT,
+                    ack_wait=ACK_WAIT_SECONDS,
+                    max_ack_pending=self.contract.backpressure.in_flight,
                 ),
             )
         except (nats.errors.Error, TimeoutError) as error:
@@ -110,6 +112,21 @@ class NatsTransport:
                 f"BROKER expected the stream {self.stream}, got {error}. Fix: create it, start with -js"
             ) from error
         return _messages(pulled, self.contract.nats.deduplication_header)
+
+    def _durable(self, group: str) -> str:
+        return re.sub(r"[^A-Za-z0-9_-]", "_", f"{self.stream}_{group}")
+
+    async def lag(self, group: str) -> int:
+        """Pending and unacknowledged, as the server tells. Raises BrokerError where it does not."""
+        try:
+            info = await self._jetstream.consumer_info(self.stream, self._durable(group))
+        except nats.js.errors.NotFoundError:
+            return 0
+        except (nats.errors.Error, TimeoutError) as error:
+            raise BrokerError(
+                f"BROKER expected the state of {group}, got {type(error).__name__}. Fix: see that it runs"
+            ) from error
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
     async def read(self, pattern: str, span: Span) -> AsyncIterator[Incoming]:
         """By a consumer of its own, from the first message stored in the span; gone after the last one.

@@ -70,3 +70,11 @@ class Reads(Protocol):
 
         ``span`` is what must be read; more may be, as the caller judges each record by its own time.
         """
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """A transport that knows how far a consumer group is behind."""
+
+    async def lag(self, group: str) -> int:
+        """Messages stored for a group and not acknowledged by it, handed out or not, else 0."""

@@ -17,6 +17,14 @@ class Clock(Protocol):
 
 
 @runtime_checkable
+class Holds(Protocol):
+    """A probe that sees how much consumers hold."""
+
+    async def held(self) -> int:
+        """The most messages that one consumer was handed and has not acknowledged."""
+
+
+@runtime_checkable
 class Levers(Protocol):
     """A probe that can also disturb its stream, and that knows what its consumers have left to do."""
 

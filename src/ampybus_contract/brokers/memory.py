@@ -144,6 +144,10 @@ class MemoryProbe:
         for consumer in self.broker.consumers.values():
             consumer.ack_wait = seconds
 
+    async def held(self) -> int:
+        """Handed out, of the group that has most."""
+        return max((len(item.pending) for item in self.broker.consumers.values()), default=0)
+
     async def backlog(self) -> int:
         """Waiting and handed out, over all groups."""
         return sum(len(item.waiting) + len(item.pending) for item in self.broker.consumers.values())

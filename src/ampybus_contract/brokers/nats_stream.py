@@ -68,6 +68,12 @@ class NatsProbe:
                 config = replace(info.config, ack_wait=seconds)
                 await self.jetstream.add_consumer(self.stream, config)
 
+    async def held(self) -> int:
+        """Unacknowledged, of the consumer that has most."""
+        with _broker_errors():
+            infos = await self.jetstream.consumers_info(self.stream)
+        return max((info.num_ack_pending or 0 for info in infos), default=0)
+
     async def backlog(self) -> int:
         """Pending and unacknowledged, over all consumers."""
         with _broker_errors():

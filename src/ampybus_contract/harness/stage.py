@@ -11,12 +11,14 @@ from ampybus_contract.bindings.protocol import (
     Crashes,
     Endpoint,
     Handler,
+    Lags,
     Redrives,
     Replays,
     Settlement,
+    Slows,
     Subscription,
 )
-from ampybus_contract.brokers.levers import Clock, Levers
+from ampybus_contract.brokers.levers import Clock, Holds, Levers
 from ampybus_contract.brokers.protocol import Probe
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Headers
@@ -106,6 +108,51 @@ class Stage:
         what = f"{count} messages are not acknowledged"
         self._record("broker", Operation.BACKLOG, Outcome.OK, NOTHING, error=what, count=count)
         return count
+
+    async def held(self) -> None:
+        """Note how much the broker says one consumer holds, where it says that."""
+        if isinstance(self.probe, Holds):
+            count = await self.probe.held()
+            self._record("broker", Operation.HELD, Outcome.OK, NOTHING, error=f"{count} held", count=count)
+
+    async def lag(self, expected: int, group: str = "consumer") -> None:
+        """Note the lag that the binding reports; it has until ``patience`` to report the expected one."""
+        binding = self.binding
+        if not isinstance(binding, Lags):
+            raise BindingCrashError("BINDING expected lag(group), as claimed. Fix: add the method")
+        said: list[int] = []
+
+        async def ask() -> int:
+            said.append(await self._call("lag", binding.lag(group)))
+            return said[-1]
+
+        await self._becomes(ask, lambda count: count == expected)
+        self._record(group, Operation.LAG, Outcome.OK, NOTHING, error=f"lag {said[-1]}", count=said[-1])
+
+    async def slow_down(self, levels: int) -> None:
+        """Tell the binding to hold back so many of the lowest priorities."""
+        if not isinstance(self.binding, Slows):
+            raise BindingCrashError("BINDING expected slow_down(levels), as claimed. Fix: add the method")
+        self._record("operator", Operation.SLOW, Outcome.OK, NOTHING, error=f"{levels} levels", count=levels)
+        await self._call("slow_down", self.binding.slow_down(levels))
+
+    async def answered(self, envelopes: Sequence[Envelope]) -> bool:
+        """Wait until all publishes of these have an outcome."""
+        wanted = {item.headers.get("message_id", "").lower() for item in envelopes}
+
+        def done() -> bool:
+            ends = (item for item in self.history if item.outcome is not Outcome.INVOKE)
+            return wanted <= {item.id for item in ends if item.operation is Operation.PUBLISH}
+
+        return await self._until(done)
+
+    async def rests(self) -> None:
+        """Wait until nothing happened for ``QUIET_SECONDS``."""
+        while True:
+            length = len(self.history)
+            await self.quiet()
+            if len(self.history) == length:
+                return
 
     async def drained(self) -> bool:
         """Wait until every message is acknowledged."""
@@ -286,10 +333,10 @@ class Stage:
                 return False
         return True
 
-    async def _call(self, name: str, work: Awaitable[object]) -> None:
+    async def _call(self, name: str, work: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                await work
+                return await work
         except TimeoutError as error:
             raise BindingCrashError(
                 f"BINDING expected {name}() to return within {CALL_SECONDS} s, it did not. "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.harness.mutants import (
+    backpressure,
     dead_letters,
     envelope,
     idempotency,
@@ -19,7 +20,18 @@ from ampybus_contract.harness.mutants import (
 )
 from ampybus_contract.harness.mutants.build import Mutant
 
-CHAPTERS = (envelope, topics, keys, ordering, idempotency, retries, dead_letters, large_payloads, replay)
+CHAPTERS = (
+    envelope,
+    topics,
+    keys,
+    ordering,
+    idempotency,
+    retries,
+    dead_letters,
+    large_payloads,
+    replay,
+    backpressure,
+)
 
 __all__ = ["Mutant", "mutants"]
 

@@ -1,5 +1,6 @@
 """What is done to a binding; none of these knows what is right."""
 
+from ampybus_contract.harness.scenarios.backpressure import behind, held_handlers, slowed_producer
 from ampybus_contract.harness.scenarios.dead_letters import poison
 from ampybus_contract.harness.scenarios.envelope import payload_sizes, round_trip, unknown_encoding, versions
 from ampybus_contract.harness.scenarios.idempotency import (
@@ -52,6 +53,7 @@ from ampybus_contract.harness.scenarios.topics import (
 __all__ = [
     "after_the_window",
     "bad_topics",
+    "behind",
     "compression_threshold",
     "crash_before_ack",
     "dead_letter_outage",
@@ -61,6 +63,7 @@ __all__ = [
     "environments",
     "every_name",
     "failing_dead_letters",
+    "held_handlers",
     "held_key",
     "hopeless",
     "keyed_stream",
@@ -82,6 +85,7 @@ __all__ = [
     "same_dedupe_key",
     "same_window_twice",
     "separators",
+    "slowed_producer",
     "snapshots",
     "steps",
     "stored_late",
