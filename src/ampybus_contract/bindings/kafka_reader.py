@@ -11,6 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from ampybus_contract.bindings.kafka_ends import end_consumer
 from ampybus_contract.bindings.transport import Incoming, Span, nothing
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.pattern import matches
@@ -18,6 +19,7 @@ from ampybus_contract.errors import BrokerError
 
 ANSWER_SECONDS = 10.0
 POLL_MS = 200
+CLOSE_SECONDS = 3.0
 MILLISECOND = 1_000_000
 
 
@@ -57,7 +59,7 @@ class KafkaReader:
                 await consumer.start()
             yield consumer
         finally:
-            await consumer.stop()
+            await end_consumer(consumer, CLOSE_SECONDS)
 
     async def _bounds(self, consumer: AIOKafkaConsumer, span: Span) -> list[tuple[TopicPartition, int, int]]:
         """Each partition with the first offset to read and the first not to."""
