@@ -85,6 +85,12 @@ class BindingCrashError(AmpyBusError):
     code = "BINDING"
 
 
+class ReplayError(AmpyBusError):
+    """A replay request selects nothing that the contract knows."""
+
+    code = "REPLAY"
+
+
 class StrategyError(AmpyBusError):
     """A Hypothesis strategy was asked for something that the contract does not have."""
 

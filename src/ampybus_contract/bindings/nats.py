@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import nats
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
-from ampybus_contract.bindings.transport import Incoming
+from ampybus_contract.bindings.transport import Incoming, Span, nothing
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.errors import BrokerError, PublishError
@@ -25,6 +28,8 @@ CONNECT_SECONDS = 5.0
 RECONNECTS = 60
 PUBLISH_SECONDS = 2.0
 ACK_WAIT_SECONDS = 30.0
+READER_SECONDS = 3_600.0
+READ_SECONDS = 5.0
 
 
 class NatsTransport:
@@ -90,14 +95,16 @@ class NatsTransport:
 
     async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
         """Attach a durable pull consumer."""
-        durable = re.sub(r"[^A-Za-z0-9_-]", "_", f"{self.stream}_{subscription.group}")
+        durable = self._durable(subscription.group)
         try:
             pulled = await self._jetstream.pull_subscribe(
                 subscription.pattern,
                 durable=durable,
                 stream=self.stream,
                 config=ConsumerConfig(
-                    ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_WAIT_SECONDS, max_ack_pending=4096
+                    ack_policy=AckPolicy.EXPLICIT,
+                    ack_wait=ACK_WAIT_SECONDS,
+                    max_ack_pending=self.contract.backpressure.in_flight,
                 ),
             )
         except (nats.errors.Error, TimeoutError) as error:
@@ -105,6 +112,52 @@ class NatsTransport:
                 f"BROKER expected the stream {self.stream}, got {error}. Fix: create it, start with -js"
             ) from error
         return _messages(pulled, self.contract.nats.deduplication_header)
+
+    def _durable(self, group: str) -> str:
+        return re.sub(r"[^A-Za-z0-9_-]", "_", f"{self.stream}_{group}")
+
+    async def lag(self, group: str) -> int:
+        """Pending and unacknowledged, as the server tells. Raises BrokerError where it does not."""
+        try:
+            info = await self._jetstream.consumer_info(self.stream, self._durable(group))
+        except nats.js.errors.NotFoundError:
+            return 0
+        except (nats.errors.Error, TimeoutError) as error:
+            raise BrokerError(
+                f"BROKER expected the state of {group}, got {type(error).__name__}. Fix: see that it runs"
+            ) from error
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+    async def read(self, pattern: str, span: Span) -> AsyncIterator[Incoming]:
+        """By a consumer of its own, from the first message stored in the span; gone after the last one.
+
+        Raises BrokerError where the stream is not there, or does not give what it holds.
+        """
+        config = ConsumerConfig(
+            ack_policy=AckPolicy.NONE, deliver_policy=DeliverPolicy.ALL, inactive_threshold=READER_SECONDS
+        )
+        if span.start is not None:
+            moment = datetime.fromtimestamp(span.start / 1e9, UTC)
+            config = replace(config, deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=moment)
+        try:
+            pulled = await self._jetstream.pull_subscribe(pattern, stream=self.stream, config=config)
+            reader = await pulled.consumer_info()
+            try:
+                left = reader.num_pending or 0
+                while left > 0:
+                    for message in await pulled.fetch(min(BATCH, left), timeout=READ_SECONDS):
+                        left -= 1
+                        stored = message.metadata.timestamp.timestamp() * 1e9
+                        if span.end is not None and stored > span.end:
+                            return
+                        yield _incoming(message, self.contract.nats.deduplication_header, nothing)
+            finally:
+                await pulled.unsubscribe()
+                await self._jetstream.delete_consumer(self.stream, reader.name)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise BrokerError(
+                f"BROKER expected to read {self.stream}, got {type(error).__name__}. Fix: see that it runs"
+            ) from error
 
     async def close(self) -> None:
         """Disconnect."""
@@ -120,9 +173,13 @@ async def _messages(pulled: JetStreamContext.PullSubscription, added: str) -> As
         except (TimeoutError, nats.errors.TimeoutError):
             continue
         for message in batch:
-            headers = {name: str(value) for name, value in (message.headers or {}).items() if name != added}
-            position = message.metadata.sequence.stream
-            yield Incoming(position, Envelope(message.subject, Headers(headers), message.data), message.ack)
+            yield _incoming(message, added, message.ack)
+
+
+def _incoming(message: Msg, added: str, ack: Callable[[], Awaitable[None]]) -> Incoming:
+    headers = {name: str(value) for name, value in (message.headers or {}).items() if name != added}
+    position = message.metadata.sequence.stream
+    return Incoming(position, Envelope(message.subject, Headers(headers), message.data), ack)
 
 
 def _refused(expected: str, got: str, fix: str) -> PublishError:

@@ -12,8 +12,10 @@ class Operation(StrEnum):
     """What an actor did with an envelope.
 
     ``inject`` and ``store`` are the harness's own view of the wire: what it put there without the binding,
-    and what it found there at the end. A ``subscribe`` has an empty envelope and a pattern. A ``fault`` is
-    what the harness did to the broker, a ``backlog`` how much the broker says is not acknowledged yet.
+    and what it found there at the end. A ``subscribe`` has an empty envelope and a pattern, and so has a
+    ``replay``: a group that takes replays. A ``fault`` is what the harness did to the broker, a ``backlog``
+    how much the broker says is not acknowledged yet, ``held`` how much of that one consumer was handed out.
+    A ``lag`` is what the binding says of a group, a ``slow`` how many priorities it was told to hold back.
     """
 
     SUBSCRIBE = "subscribe"
@@ -25,6 +27,10 @@ class Operation(StrEnum):
     FAULT = "fault"
     REDRIVE = "redrive"
     BACKLOG = "backlog"
+    REPLAY = "replay"
+    HELD = "held"
+    LAG = "lag"
+    SLOW = "slow"
 
 
 class Outcome(StrEnum):
@@ -41,7 +47,7 @@ class Event:
     """One line of a history; ``at`` is monotonic nanoseconds, ``attempt`` counts deliveries from 1.
 
     ``pattern`` is what a delivering subscription asked for; ``error`` is what the binding said on a failure,
-    or what a fault was; ``count`` is the size of a backlog.
+    or what a fault was; ``count`` is the figure of a backlog, of what is held, of a lag, of a slow.
     """
 
     at: int

@@ -7,18 +7,31 @@ from __future__ import annotations
 
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.harness.mutants import (
+    backpressure,
     dead_letters,
     envelope,
     idempotency,
     keys,
     large_payloads,
     ordering,
+    replay,
     retries,
     topics,
 )
 from ampybus_contract.harness.mutants.build import Mutant
 
-CHAPTERS = (envelope, topics, keys, ordering, idempotency, retries, dead_letters, large_payloads)
+CHAPTERS = (
+    envelope,
+    topics,
+    keys,
+    ordering,
+    idempotency,
+    retries,
+    dead_letters,
+    large_payloads,
+    replay,
+    backpressure,
+)
 
 __all__ = ["Mutant", "mutants"]
 
