@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ampybus_contract.brokers.owned_process import OwnedProcess, ServerDirectory, owned_process
 from ampybus_contract.errors import BrokerError
 
 READY_SECONDS = 15.0
-STOP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +33,14 @@ def nats_server(port: int = -1, jetstream: bool = True) -> Iterator[NatsServer]:
     the server is not installed, ends early, or is not ready within ``READY_SECONDS``.
     """
     command = _command()
-    with tempfile.TemporaryDirectory(prefix="ampybus-nats-") as name:
-        directory = Path(name)
+    with ServerDirectory("nats") as directory:
         config = directory / "server.conf"
         store = f'jetstream {{ store_dir: "{directory / "store"}", sync_interval: always }}\n'
         config.write_text(f"listen: 127.0.0.1:{port}\n{store if jetstream else ''}")
-        log_path = directory / "server.log"
-        with log_path.open("wb") as log:
-            process = subprocess.Popen(
-                [command, "-c", str(config), "--ports_file_dir", name],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-            try:
-                yield NatsServer(_ready(process, directory, log_path), process.pid)
-            finally:
-                _stop(process)
+        log = directory / "server.log"
+        words = [command, "-c", str(config), "--ports_file_dir", str(directory)]
+        with owned_process(words, directory, log) as process:
+            yield NatsServer(_ready(process, directory, log), process.pid)
 
 
 def _command() -> str:
@@ -65,13 +54,14 @@ def _command() -> str:
     return found
 
 
-def _ready(process: subprocess.Popen[bytes], directory: Path, log_path: Path) -> str:
+def _ready(process: OwnedProcess, directory: Path, log_path: Path) -> str:
     deadline = time.monotonic() + READY_SECONDS
     pause = 0.005
     while time.monotonic() < deadline:
-        if process.poll() is not None:
+        code = process.ended()
+        if code is not None:
             raise BrokerError(
-                f"BROKER expected a running nats-server, it ended with code {process.returncode}: "
+                f"BROKER expected a running nats-server, it ended with code {code}: "
                 f"{log_path.read_text()[-200:].strip()!r}. Fix: see the server's words"
             )
         for ports in directory.glob("*.ports"):
@@ -81,12 +71,3 @@ def _ready(process: subprocess.Popen[bytes], directory: Path, log_path: Path) ->
                 return text[start:].partition('"')[0]
         time.sleep(pause)
     raise BrokerError(f"BROKER expected a ready nats-server within {READY_SECONDS} s. Fix: see the load")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(STOP_SECONDS)
