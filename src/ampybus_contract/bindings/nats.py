@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -39,6 +40,8 @@ class NatsTransport:
         self.contract = contract or default_contract()
         self.client: Client | None = None
         self.stream = ""
+        self._last_words = ""
+        self._refusable: dict[asyncio.Timeout, str] = {}
 
     @property
     def _jetstream(self) -> JetStreamContext:
@@ -50,12 +53,33 @@ class NatsTransport:
         """Connect. Raises BrokerError where no server answers."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                self.client = await nats.connect(endpoint.url, max_reconnect_attempts=RECONNECTS)
+                self.client = await nats.connect(
+                    endpoint.url, max_reconnect_attempts=RECONNECTS, error_cb=self._hear
+                )
         except (OSError, nats.errors.Error, TimeoutError) as error:
             raise BrokerError(
-                f"BROKER expected a NATS server, got {type(error).__name__}. Fix: start nats-server -js"
+                f"BROKER expected a NATS server that lets this user in, got {type(error).__name__} "
+                f"{self._last_words}. Fix: start nats-server -js, see user and password"
             ) from error
         self.stream = endpoint.stream
+
+    async def _hear(self, error: Exception) -> None:
+        """Take the server's words: a denial comes only here, and ends what waits for an answer to it."""
+        self._last_words = str(error)
+        words, now = self._last_words.lower(), asyncio.get_running_loop().time()
+        for scope, sign in self._refusable.items():
+            if "permissions violation" in words and sign.lower() in words:
+                scope.reschedule(now)
+
+    @contextlib.asynccontextmanager
+    async def _unless_denied(self, sign: str) -> AsyncIterator[asyncio.Timeout]:
+        """Raise TimeoutError in the block as soon as the server denies what ``sign`` is in the words of."""
+        async with asyncio.timeout(None) as scope:
+            self._refusable[scope] = sign
+            try:
+                yield scope
+            finally:
+                del self._refusable[scope]
 
     async def send(self, envelope: Envelope, act: str = "") -> None:
         """Store and wait for the ack. Raises PublishError: indefinite on a timeout, definite on a refusal."""
@@ -65,8 +89,10 @@ class NatsTransport:
         if rule.deduplication_value in headers:
             headers[rule.deduplication_header] = act + headers[rule.deduplication_value].lower()
         self._refuse(headers, envelope)
+        denied: asyncio.Timeout | None = None
         try:
-            await jetstream.publish(envelope.topic, envelope.payload, headers=headers)
+            async with self._unless_denied(f'"{envelope.topic}"') as denied:
+                await jetstream.publish(envelope.topic, envelope.payload, headers=headers)
         except nats.js.errors.NoStreamResponseError as error:
             raise _refused(
                 "a stream that covers the topic", "no answer", "create it, start the server with -js"
@@ -74,6 +100,10 @@ class NatsTransport:
         except (nats.errors.BadSubjectError, nats.errors.MaxPayloadError, nats.js.errors.APIError) as error:
             raise _refused("an accepted message", str(error), "see the server's words") from error
         except (nats.errors.Error, TimeoutError) as error:
+            if denied is not None and denied.expired():
+                raise _refused(
+                    "a user who may publish to the topic", self._last_words, "see the user's permissions"
+                ) from error
             raise PublishError(
                 f"PUBLISH expected an ack within {PUBLISH_SECONDS} s, got {type(error).__name__}: "
                 "the message may be stored. Fix: publish again with the same message_id",
@@ -96,20 +126,24 @@ class NatsTransport:
     async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
         """Attach a durable pull consumer."""
         durable = self._durable(subscription.group)
+        denied: asyncio.Timeout | None = None
         try:
-            pulled = await self._jetstream.pull_subscribe(
-                subscription.pattern,
-                durable=durable,
-                stream=self.stream,
-                config=ConsumerConfig(
-                    ack_policy=AckPolicy.EXPLICIT,
-                    ack_wait=ACK_WAIT_SECONDS,
-                    max_ack_pending=self.contract.backpressure.in_flight,
-                ),
-            )
+            async with self._unless_denied(f".{self.stream}.") as denied:
+                pulled = await self._jetstream.pull_subscribe(
+                    subscription.pattern,
+                    durable=durable,
+                    stream=self.stream,
+                    config=ConsumerConfig(
+                        ack_policy=AckPolicy.EXPLICIT,
+                        ack_wait=ACK_WAIT_SECONDS,
+                        max_ack_pending=self.contract.backpressure.in_flight,
+                    ),
+                )
         except (nats.errors.Error, TimeoutError) as error:
+            got = self._last_words if denied is not None and denied.expired() else error
             raise BrokerError(
-                f"BROKER expected the stream {self.stream}, got {error}. Fix: create it, start with -js"
+                f"BROKER expected the stream {self.stream}, got {got}. "
+                "Fix: create it, start with -js, see the user's permissions"
             ) from error
         return _messages(pulled, self.contract.nats.deduplication_header)
 
