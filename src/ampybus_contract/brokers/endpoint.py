@@ -11,11 +11,12 @@ from typing import Any
 class Endpoint:
     """The bus's URL, and what was made on it for this run alone.
 
-    On NATS, ``stream`` is the JetStream stream that takes all topics. On Kafka, ``prefix`` is the text to put
-    before every Kafka topic and every consumer group id: the topic ``ampy.dev.bars.v1.XNAS.AAPL`` goes to the
-    Kafka topic ``{prefix}ampy.dev.bars.v1``, which is there already. It is empty outside of conformance
-    runs. ``native`` is the broker itself where it is in process, ``state`` a directory of the
-    run in which a binding may keep what has to survive a crash.
+    On NATS, ``stream`` is the JetStream stream that takes all topics, and ``inbox`` the first token of the
+    subjects on which a client gets answers. On Kafka, ``prefix`` is the text to put before every Kafka topic
+    and every consumer group id: the topic ``ampy.dev.bars.v1.XNAS.AAPL`` goes to the Kafka topic
+    ``{prefix}ampy.dev.bars.v1``, which is there already. It is empty outside of conformance runs. ``native``
+    is the broker itself where it is in process, ``state`` a directory of the run in which a binding may keep
+    what has to survive a crash.
     """
 
     url: str
@@ -23,3 +24,4 @@ class Endpoint:
     native: Any = field(default=None, repr=False)
     state: Path | None = None
     prefix: str = ""
+    inbox: str = "_INBOX"
