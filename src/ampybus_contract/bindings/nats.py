@@ -59,20 +59,22 @@ class NatsTransport:
     async def open(self, endpoint: Endpoint) -> None:
         """Connect. Raises BrokerError where no server answers."""
         denial = _Denial("authorization violation")
+        client = Client()
         try:
             async with asyncio.timeout(CONNECT_SECONDS), self._unless(denial):
-                self.client = await nats.connect(
+                await client.connect(
                     endpoint.url,
                     max_reconnect_attempts=RECONNECTS,
                     error_cb=self._hear,
                     inbox_prefix=endpoint.inbox,
                 )
         except (OSError, nats.errors.Error, TimeoutError) as error:
+            await client.close()
             raise BrokerError(
-                f"BROKER expected a NATS server that lets this user in, got {denial.words or type(error).__name__}. "
-                "Fix: start nats-server -js, see user and password"
+                "BROKER expected a NATS server that lets this user in, got "
+                f"{denial.words or type(error).__name__}. Fix: start nats-server -js, see user and password"
             ) from error
-        self.stream = endpoint.stream
+        self.client, self.stream = client, endpoint.stream
 
     async def _hear(self, error: Exception) -> None:
         """Take the server's words: a denial comes only here, and ends what waits for an answer to it."""
