@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 
 from ampybus_contract import Envelope, validate
 from ampybus_contract.contract import load_contract
-from ampybus_contract.contract.yaml_source import MOST_BYTES
+from ampybus_contract.contract.yaml_source import MOST_BYTES, read_yaml
 from ampybus_contract.errors import AmpyBusError, SpecError
 from ampybus_contract.strategies import envelopes
 
@@ -107,6 +108,39 @@ def test_aliases_of_aliases_do_not_fill_the_memory(spec_copy: Path) -> None:
 def test_what_no_person_writes_is_a_problem_and_no_traceback(spec_copy: Path, text: str) -> None:
     (spec_copy / "samples.yaml").write_text(text)
     with pytest.raises(AmpyBusError):
+        load_contract(spec_copy)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[ #]\n" * 100_000, "a nesting of at most 100"),
+        ('[ "]", ' * 100_000, "a nesting of at most 100"),
+        ("a: " + "9" * 5000, "a value of type int"),
+        ("a: " + "9" * 400, "a whole number up to"),
+        ("a: 0x" + "f" * 9000, "a whole number up to"),
+        ("a: !!int foo", "a value of type int"),
+        ("a: !!bool foo", "a value of type bool"),
+        ("a: !!float ''", "a value of type float"),
+        ('? "' + "k" * 2_000_000 + '"\n: [' + "x, " * 100_000 + "]", "a path of at most"),
+        ("&a [*a]", "an alias within itself"),
+        ("a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 900)), "by aliases"),
+        ("? [a, b]\n: 1", "a text as key"),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_what_could_end_the_process_or_a_parser_is_a_problem_with_its_place(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    (tmp_path / "odd.yaml").write_text(text)
+    with pytest.raises(SpecError, match=says):
+        read_yaml(tmp_path / "odd.yaml", "odd.yaml")
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(spec_copy: Path) -> None:
+    (spec_copy / "samples.yaml").unlink()
+    os.mkfifo(spec_copy / "samples.yaml")
+    with pytest.raises(SpecError, match="a folder, pipe or device"):
         load_contract(spec_copy)
 
 
