@@ -41,7 +41,8 @@ class Source:
 
 
 MOST_BYTES = 4 * 1024 * 1024
-MOST_NODES = 200_000
+MOST_NODES = 50_000
+MOST_ITEMS = 2_000
 MOST_LEVELS = 100
 LONGEST_PATH = 500
 LARGEST_INTEGER = 2**63 - 1
@@ -88,6 +89,9 @@ class _Reader:
     def collection(self, node: yaml.CollectionNode, path: str) -> Any:
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)
+        if len(node.value) > MOST_ITEMS:
+            got = str(len(node.value))
+            raise SpecError([self.source.problem(path, f"at most {MOST_ITEMS} items", got, "write fewer")])
         return [self.plain(item, f"{path}/{index}") for index, item in enumerate(node.value)]
 
     def scalar(self, node: yaml.Node, path: str) -> Any:
@@ -189,7 +193,7 @@ def _too_deep(text: str) -> int | None:
         if isinstance(event, yaml.CollectionStartEvent):
             level += 1
             if level > MOST_LEVELS:
-                return int(event.start_mark.line) + 1
+                return event.start_mark.line + 1 if event.start_mark else 1
         elif isinstance(event, yaml.CollectionEndEvent):
             level -= 1
     return None
