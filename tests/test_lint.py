@@ -18,10 +18,16 @@ from ampybus_contract.lint.services import overlap
 EXPLOSIVE = [
     "(a+)+$", "(a|aa)+$", "(a|a)*b", "(a*)*", "([a-z]+)*x", "(x+x+)+y", "(a?){30}a", r"(\w+\s?)+$",
     "(a|b|ab)*c", "(?=(a+)+b)a", "((ab)?(ab)?)*x", "(a{1,30}){1,30}b", "(?:(?:a|b)+c?)*d",
+    "(a{0,15}){0,15}b", "((a{0,7}){0,7}){0,7}b", "((a+)b?)+c", "((ab)*(a|b)*)c", "(?=(?!(a+)+b))a",
+]  # fmt: skip
+POLYNOMIAL = [
+    ".*.*=.*", "a*a*$", r"\d+\d+x", "(.*),(.*)", "a*b?a*x", "(?=.*.*x)a",
 ]  # fmt: skip
 HARMLESS = [
     "a+", ".*", r"[a-z]+(\.[a-z]+)*", "(?:[0-9A-Z] ?)+x", r"(\w+\s)+$", "(a|b)*c", "(?:ab|cd)+",
-    "(?!0{32})[0-9a-f]{32}",
+    "(?!0{32})[0-9a-f]{32}", "[^=]*=.*", "a+b+c+", "[a-z]*x[0-9]*", "[A-Z]{1,4}[A-Z0-9]{0,5}",
+    "(?:[A-Z]{1,3} ?){1,4}", "(?:[ .-]{0,2}[0-9]){6,13}",
+    "(?:[0-9a-f]{2})*", "(?:(?:[0-9a-f]{2}){4}-?){0,8}", "(?:a{0,15}b){9}",
     r"(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}", "(?P<x>a+)-(?P=x)",
 ]  # fmt: skip
 
@@ -33,6 +39,11 @@ def test_the_shipped_spec_is_sound() -> None:
 @pytest.mark.parametrize("pattern", EXPLOSIVE)
 def test_a_pattern_that_can_explode_is_found(pattern: str) -> None:
     assert explosive(pattern)
+
+
+@pytest.mark.parametrize("pattern", POLYNOMIAL)
+def test_loops_that_share_a_text_in_several_ways_are_found(pattern: str) -> None:
+    assert explosive(pattern) == "two loops that can share one text in several ways"
 
 
 @pytest.mark.parametrize("pattern", HARMLESS)

@@ -110,6 +110,17 @@ def test_a_value_of_the_base_is_changed_only_by_permission(small: Path) -> None:
     assert load_contract(small).headers["run_id"].pattern.pattern == "run-[0-9]+"
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("", "expected a mapping as in the base, got nothing"), ("services: [1]\n", "got a list")],
+)
+def test_another_shape_than_the_base_is_named_in_one_short_line(small: Path, text: str, says: str) -> None:
+    (small / "services.yaml").write_text(text)
+    (found,) = problems(small)
+    assert says in str(found)
+    assert len(str(found)) < 250
+
+
 def test_a_permission_that_nothing_uses_is_named(small: Path) -> None:
     (small / "overlay.yaml").write_text("extends: shipped\nreplaces: [headers.yaml/headers/run_id/pattern]\n")
     (found,) = problems(small)
@@ -120,6 +131,8 @@ def test_a_permission_that_nothing_uses_is_named(small: Path) -> None:
     ("text", "path", "says"),
     [
         ("extends: nowhere\n", "/extends", "a spec directory"),
+        ('extends: "a\\0b"\n', "/extends", "a spec directory"),
+        ("extends: " + "a" * 5000 + "\n", "/extends", "a spec directory"),
         ("extends: .\n", "/extends", "a cycle"),
         ("extends: shipped\nmore: 1\n", "", "additionalProperties"),
         ("- a\n", "", "a mapping with 'extends'"),
@@ -127,6 +140,10 @@ def test_a_permission_that_nothing_uses_is_named(small: Path) -> None:
          "'NO-99'"),
         ("extends: shipped\nsuppress: [{requirement: HDR-01, reason: r}]\n", "/suppress/0/requirement",
          "a MUST"),
+        ("extends: shipped\nsuppress: [{requirement: MET-06, reason: r}]\n", "/suppress/0/requirement",
+         "which no envelope violates"),
+        ("extends: shipped\nsuppress: [{requirement: HDR-03, reason: r}, {requirement: HDR-03, reason: s}]\n",
+         "/suppress/1/requirement", "HDR-03 again"),
     ],
 )  # fmt: skip
 def test_a_wrong_head_is_named(small: Path, text: str, path: str, says: str) -> None:

@@ -207,3 +207,7 @@ def test_a_relation_agrees_with_what_matches(data: st.DataObject) -> None:
         assert how is not Relation.WIDER or after or not before
     if text is not None:
         assert bool(re.fullmatch(old, text)) != bool(re.fullmatch(new, text))
+
+
+def test_repeats_within_repeats_are_not_taken_for_endless() -> None:
+    assert relation("(?:a{0,40}b){0,40}", "(?:a{0,41}b){0,40}")[0] is not Relation.EQUAL

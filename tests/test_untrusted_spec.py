@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 
 from ampybus_contract import Envelope, validate
 from ampybus_contract.contract import load_contract
-from ampybus_contract.contract.yaml_source import MOST_BYTES
+from ampybus_contract.contract.yaml_source import MOST_BYTES, read_yaml
 from ampybus_contract.errors import AmpyBusError, SpecError
 from ampybus_contract.strategies import envelopes
 
@@ -96,7 +98,7 @@ def test_aliases_of_aliases_do_not_fill_the_memory(spec_copy: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     (spec_copy / "samples.yaml").write_text("\n".join(lines))
-    with pytest.raises(SpecError, match="at most 200000 values"):
+    with pytest.raises(SpecError, match="at most 50000 values"):
         load_contract(spec_copy)
 
 
@@ -107,6 +109,54 @@ def test_aliases_of_aliases_do_not_fill_the_memory(spec_copy: Path) -> None:
 def test_what_no_person_writes_is_a_problem_and_no_traceback(spec_copy: Path, text: str) -> None:
     (spec_copy / "samples.yaml").write_text(text)
     with pytest.raises(AmpyBusError):
+        load_contract(spec_copy)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[ #]\n" * 100_000, "a nesting of at most 100"),
+        ('[ "]", ' * 100_000, "a nesting of at most 100"),
+        ("a: " + "9" * 5000, "a value of type int"),
+        ("a: " + "9" * 400, "a whole number up to"),
+        ("a: 0x" + "f" * 9000, "a whole number up to"),
+        ("a: !!int foo", "a value of type int"),
+        ("a: !!bool foo", "a value of type bool"),
+        ("a: !!float ''", "a value of type float"),
+        ('? "' + "k" * 2_000_000 + '"\n: [' + "x, " * 100_000 + "]", "a path of at most"),
+        ("&a [*a]", "an alias within itself"),
+        ("a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 900)), "by aliases"),
+        ("[{}" + ", 1" * 3000 + "]", "at most 2000 items"),
+        ("? [a, b]\n: 1", "a text as key"),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_what_could_end_the_process_or_a_parser_is_a_problem_with_its_place(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    (tmp_path / "odd.yaml").write_text(text)
+    with pytest.raises(SpecError, match=says):
+        read_yaml(tmp_path / "odd.yaml", "odd.yaml")
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(spec_copy: Path) -> None:
+    (spec_copy / "samples.yaml").unlink()
+    os.mkfifo(spec_copy / "samples.yaml")
+    with pytest.raises(SpecError, match="a folder, pipe or device"):
+        load_contract(spec_copy)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_descriptors_are_plain_files(spec_copy: Path, make: Callable[[Path], None]) -> None:
+    make(spec_copy / "proto/more.binpb")
+    with pytest.raises(SpecError, match="a file of at most"):
+        load_contract(spec_copy)
+
+
+def test_descriptors_are_not_linked_from_elsewhere(spec_copy: Path, tmp_path: Path) -> None:
+    outside = (spec_copy / "proto/control.binpb").rename(tmp_path / "control.binpb")
+    (spec_copy / "proto/control.binpb").symlink_to(outside)
+    with pytest.raises(SpecError, match="a link out of it"):
         load_contract(spec_copy)
 
 

@@ -2,7 +2,9 @@
 
 No kept-up package does this for Python's ``re`` (regexploit's last release is of 2021), so the parse tree is
 turned into a position automaton here, and a loop that is ambiguous is looked for in its square: that is what
-makes a backtracking matcher try 2^n ways. Repeats of ``MANY`` or more count as endless.
+makes a backtracking matcher try 2^n ways. Two loops that can share one text in several ways, as in ``.*.*=``,
+cost n^2 or more; they are looked for in its cube (Weber and Seidl, EDA and IDA). Repeats of ``MANY``
+or more count as endless.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from typing import Any
 MANY = 16
 LONGEST_PATTERN = 2000
 MOST_POSITIONS = 400
+MOST_STEPS = 100_000
+_LOOP = "a loop in which one text can be matched in several ways"
+_LOOPS = "two loops that can share one text in several ways"
 _OTHER = 128
 _ALL = frozenset(range(_OTHER + 1))
 _ASCII = [chr(code) for code in range(_OTHER)]
@@ -43,13 +48,12 @@ def explosive(pattern: str) -> str | None:
         for inner in automaton.asides:
             aside = Automaton()
             aside.add(inner)
-            if aside.ambiguous_loop():
-                return "a loop in which one text can be matched in several ways"
+            automaton.asides += aside.asides
+            if (found := aside.trouble()) is not None:
+                return found
+        return automaton.trouble()
     except TooLargeError:
-        return f"more than {MOST_POSITIONS} places once its repeats are written out"
-    if automaton.ambiguous_loop():
-        return "a loop in which one text can be matched in several ways"
-    return None
+        return f"more than {MOST_POSITIONS} places or {MOST_STEPS} steps to judge it by"
 
 
 class TooLargeError(Exception):
@@ -69,7 +73,9 @@ class Part:
 class Automaton:
     """Positions with the characters they take, and which may follow which; ``doubled`` pairs in two ways.
 
-    ``idle`` counts the choices between ways to match nothing at all; repeats of ``many`` count as endless.
+    ``idle`` counts the choices between ways to match nothing at all, ``times`` how often the repeats around
+    a part repeat it: ``(a{0,9}){0,9}`` is as bad as two loops, unless ``exact``.
+    Repeats of ``many`` count as endless.
     """
 
     takes: list[frozenset[int]] = field(default_factory=list)
@@ -79,6 +85,8 @@ class Automaton:
     idle: int = 0
     idle_in_loop: bool = False
     many: int = MANY
+    times: int = 1
+    exact: bool = False
 
     def add(self, tree: Iterable[tuple[Any, Any]]) -> Part:
         """The parts of a sequence, one after another."""
@@ -107,7 +115,16 @@ class Automaton:
         return Part()
 
     def _repeat(self, low: int, high: int, body: Any) -> Part:
-        if high >= self.many:
+        around, times = self.times, self.times * min(high, self.many)
+        endless = high >= self.many or (times >= self.many and low != high and not self.exact)
+        self.times = 1 if endless else times
+        try:
+            return self._repeated(low, high, body, endless)
+        finally:
+            self.times = around
+
+    def _repeated(self, low: int, high: int, body: Any, endless: bool) -> Part:
+        if endless and high > 1:
             idle = self.idle
             before = Part()
             for _ in range(min(low, self.many) - 1):
@@ -145,18 +162,68 @@ class Automaton:
         self.follow[here] = set()
         return Part(False, frozenset({here}), frozenset({here}))
 
+    def trouble(self) -> str | None:
+        """What makes matching take exponential or polynomial time, in words."""
+        if self.ambiguous_loop():
+            return _LOOP
+        return _LOOPS if self._shared_loops() else None
+
+    def _shared_loops(self) -> bool:
+        """Whether some text leads from one loop back to it, from it to a second, and back to the second."""
+        ahead = self._ahead()
+        looping = [start for start in ahead if start in ahead[start]]
+        steps = 0
+        for one in looping:
+            for other in looping:
+                if other not in ahead[one] or one in ahead[other]:
+                    continue
+                steps += 1
+                seen = {(one, one, other)}
+                waiting = [(one, one, other)]
+                while waiting:
+                    for state in self._together(waiting.pop()):
+                        steps += 1
+                        if state == (one, other, other):
+                            return True
+                        left, between, right = state
+                        kept = one in ahead[left] and other in ahead[between] and other in ahead[right]
+                        if kept and state not in seen:
+                            seen.add(state)
+                            waiting.append(state)
+                    if steps > MOST_STEPS:
+                        raise TooLargeError
+        return False
+
+    def _together(self, state: tuple[int, int, int]) -> Iterator[tuple[int, int, int]]:
+        """The states that three runs come to by taking one same character."""
+        one, two, three = (self.follow[item] for item in state)
+        for left, between in product(one, two):
+            shared = self.takes[left] & self.takes[between]
+            if shared:
+                yield from ((left, between, right) for right in three if shared & self.takes[right])
+
     def ambiguous_loop(self) -> bool:
         """Whether two different ways lead from one position back to it over the same text."""
         if self.idle_in_loop:
             return True
-        if any(self._reaches(other, one) for one, other in self.doubled):
+        ahead = self._ahead()
+        if any(one in ahead[other] for one, other in self.doubled):
             return True
-        return any(self._parts_and_meets(start) for start in self.follow if self._reaches(start, start))
+        return any(self._parts_and_meets(start, ahead) for start in ahead if start in ahead[start])
 
-    def _reaches(self, start: int, goal: int) -> bool:
-        return goal in _closure(start, self.follow.__getitem__)
+    def _ahead(self) -> dict[int, set[int]]:
+        """The positions that can come after each, at any distance (Warshall, over bits)."""
+        reach = [sum(1 << item for item in self.follow[start]) for start in range(len(self.takes))]
+        for middle in range(len(reach)):
+            for start in range(len(reach)):
+                if reach[start] >> middle & 1:
+                    reach[start] |= reach[middle]
+        return {
+            start: {item for item in range(len(reach)) if bits >> item & 1}
+            for start, bits in enumerate(reach)
+        }
 
-    def _parts_and_meets(self, start: int) -> bool:
+    def _parts_and_meets(self, start: int, ahead: dict[int, set[int]]) -> bool:
         """Whether two runs from ``start`` part and come together there again, taking the same characters."""
         together: set[tuple[int, int]] = {(start, start)}
         seen: set[tuple[int, int, bool]] = set()
@@ -164,7 +231,8 @@ class Automaton:
         while waiting:
             one, other, parted = waiting.pop()
             for left, right in product(self.follow[one], self.follow[other]):
-                if not self.takes[left] & self.takes[right]:
+                returning = start in ahead[left] and start in ahead[right]
+                if not returning or not self.takes[left] & self.takes[right]:
                     continue
                 now = parted or left != right
                 if now and (left, right) in together:
@@ -174,17 +242,6 @@ class Automaton:
                     seen.add(state)
                     waiting.append(state)
         return False
-
-
-def _closure(start: int, following: Any) -> set[int]:
-    seen: set[int] = set()
-    waiting = [start]
-    while waiting:
-        for item in following(waiting.pop()):
-            if item not in seen:
-                seen.add(item)
-                waiting.append(item)
-    return seen
 
 
 def _characters(code: Any, argument: Any) -> frozenset[int]:

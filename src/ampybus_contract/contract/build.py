@@ -69,12 +69,7 @@ def build(sources: Mapping[str, list[Source]]) -> Contract:
         domains={source.data["domain"]: _domain(source.data) for source in sources["domain"]},
         requirements=requirements,
         privacy=privacy_rule(sources["privacy"][0].data),
-        envelope_requirements=frozenset(
-            item
-            for kind in ENVELOPE_FILES
-            for source in sources[kind]
-            for _path, item in used_requirements(source)
-        ),
+        envelope_requirements=envelope_requirements(sources),
         tiers={name: _tier(rule) for name, rule in delivery["tiers"].items()},
         reasons=reasons,
         dead_letter=DeadLetterRule(
@@ -116,6 +111,16 @@ def build(sources: Mapping[str, list[Source]]) -> Contract:
             name: _check(name, item, requirements)
             for name, item in sources["checks"][0].data["checks"].items()
         },
+    )
+
+
+def envelope_requirements(sources: Mapping[str, list[Source]]) -> frozenset[str]:
+    """The requirements that an envelope alone can violate."""
+    return frozenset(
+        item
+        for kind in ENVELOPE_FILES
+        for source in sources[kind]
+        for _path, item in used_requirements(source)
     )
 
 

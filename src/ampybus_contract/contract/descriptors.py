@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from ampybus_contract.errors import SpecProblem
 
 FOLDER = "proto"
+MOST_BYTES = 16 * 1024 * 1024
 _files: dict[str, bytes] = {}
 
 
@@ -26,6 +27,10 @@ def add_descriptors(directory: Path) -> list[SpecProblem]:
         try:
             if not path.resolve().is_relative_to(directory.resolve()):
                 problems.append(SpecProblem(name, 1, "", "a file of the directory", "a link out of it", fix))
+                continue
+            if not path.is_file() or path.stat().st_size > MOST_BYTES:
+                expected = f"a file of at most {MOST_BYTES} bytes"
+                problems.append(SpecProblem(name, 1, "", expected, "another thing, or more", fix))
                 continue
             found = FileDescriptorSet.FromString(path.read_bytes()).file
         except (DecodeError, OSError) as error:

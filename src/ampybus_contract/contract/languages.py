@@ -73,7 +73,7 @@ def _outside(inner: str, outer: str) -> str | None:
 
 
 def _automaton(pattern: str) -> tuple[Automaton, Part]:
-    made = Automaton(many=ENDLESS)
+    made = Automaton(many=ENDLESS, exact=True)
     tree = _parser.parse(pattern)
     part = made.add(tree)
     if made.asides or re.search(r"\(\?P=|\\[1-9AbBZ]|(?<!\\)[$^](?![^\[]*\])", pattern):

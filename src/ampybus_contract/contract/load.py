@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from ampybus_contract.contract.build import build
+from ampybus_contract.contract.build import build, envelope_requirements
 from ampybus_contract.contract.descriptors import add_descriptors
 from ampybus_contract.contract.files import data_directory, read_spec
 from ampybus_contract.contract.meaning import meaning_problems
@@ -71,4 +71,4 @@ def _suppressions(sources: Sources) -> Iterator[SpecProblem]:
         for name, item in source.data["requirements"].items()
     }
     for head in sources.get("overlay", []):
-        yield from suppression_problems(head, levels)
+        yield from suppression_problems(head, levels, envelope_requirements(sources))

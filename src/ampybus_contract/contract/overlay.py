@@ -7,7 +7,7 @@ changed only where its path is listed under ``replaces``, so that nothing is wea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,14 @@ SHIPPED = "shipped"
 def base_of(directory: Path, source: Source, shipped: Path) -> Path:
     """The directory that an overlay extends. Raises SpecError where it is missing."""
     name = source.data["extends"]
-    base = shipped if name == SHIPPED else (directory / name).resolve()
-    if not base.is_dir():
+    try:
+        base = shipped if name == SHIPPED else (directory / name).resolve()
+        found = base.is_dir()
+    except (OSError, ValueError):
+        found = False
+    if not found:
         fix = f"write {SHIPPED}, or a path from the overlay to a spec directory"
-        raise SpecError([source.problem("/extends", "a spec directory", repr(name), fix)])
+        raise SpecError([source.problem("/extends", "a spec directory", repr(name)[:80], fix)])
     return base
 
 
@@ -94,8 +98,9 @@ class _Layer:
             return [*old, *(item for item in new if item not in old)]
         if old != new:
             name = f"{self.over.file}{path}"
-            fix = f"list {name} under 'replaces' in {FILE}, or leave it out"
-            self.problems.append(self.over.problem(path, f"{old!r} as in the base", repr(new)[:80], fix))
+            fix = f"list {name} under 'replaces' in {FILE}, or leave it out" if path else "write one"
+            expected = f"{_shown(old)} as in the base"
+            self.problems.append(self.over.problem(path, expected, _shown(new), fix))
         return old
 
     def _allowed(self, path: str) -> bool:
@@ -106,11 +111,29 @@ class _Layer:
         return False
 
 
-def suppression_problems(head: Source, levels: dict[str, str]) -> Iterator[SpecProblem]:
-    """Suppressed requirements that are unknown, or that bind: only below MUST can one be left out."""
+def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return "nothing" if value is None else repr(value)[:80]
+
+
+def suppression_problems(
+    head: Source, levels: dict[str, str], reported: Collection[str]
+) -> Iterator[SpecProblem]:
+    """Suppressed requirements that are unknown, that bind, or that suppress nothing.
+
+    Only what is below MUST can be left out, once, and only what an envelope can be ``reported`` for.
+    """
+    seen: set[str] = set()
     for index, item in enumerate(head.data.get("suppress", [])):
         name, path = item["requirement"], f"/suppress/{index}/requirement"
         if name not in levels:
             yield head.problem(path, "a requirement of the contract", repr(name), "mend the name")
         elif levels[name] == "MUST":
             yield head.problem(path, "a requirement below MUST", f"{name}, a MUST", "keep it reported")
+        elif name not in reported:
+            got = f"{name}, which no envelope violates"
+            yield head.problem(path, "a requirement that envelopes are judged by", got, "remove it")
+        elif name in seen:
+            yield head.problem(path, "each requirement once", f"{name} again", "keep one")
+        seen.add(name)
