@@ -42,6 +42,19 @@ class Workload:
                 return name
         raise self._no_samples("a strictly ordered domain without dedupe_key")
 
+    def private_domains(self) -> list[str]:
+        """The domains with samples in which no personal data may appear."""
+        found = [name for name in self.domains if name in self.contract.privacy.domains]
+        if not found:
+            raise self._no_samples("a domain without personal data")
+        return found
+
+    def noted(self, domain: str, text: str) -> Envelope:
+        """A valid envelope, as far as the text is, whose payload holds that text."""
+        envelope = self.envelope(domain)
+        payload = self._payload(domain, self.parts(domain, 0), text)
+        return Envelope(envelope.topic, envelope.headers, payload)
+
     def _no_samples(self, expected: str) -> SpecError:
         return SpecError(
             [SpecProblem("samples.yaml", 1, "/domains", expected, "none", "add samples for one")]
@@ -75,7 +88,7 @@ class Workload:
         self.made += 1
         rule, sample = self.contract.domains[domain], self.contract.samples[domain]
         values = self.parts(domain, key) | dict(parts or {})
-        payload = self._payload(domain, values, size)
+        payload = self._payload(domain, values, "x" * size)
         base = {name: item.example for name, item in self.contract.headers.items() if item.required}
         base["message_id"] = str(uuid7(EPOCH_MS + self.made, self.random.getrandbits(74)))
         base["schema_fqdn"] = sample.payload
@@ -101,7 +114,7 @@ class Workload:
         envelope = self.envelope(domain)
         size = total
         while True:
-            payload = self._payload(domain, self.parts(domain, 0), size)
+            payload = self._payload(domain, self.parts(domain, 0), "x" * size)
             if len(payload) == total:
                 return Envelope(envelope.topic, envelope.headers.with_(**headers), payload)
             size -= len(payload) - total
@@ -117,7 +130,7 @@ class Workload:
         envelope = self.envelope(domain, key)
         return Envelope(envelope.topic, envelope.headers.with_(**examples), b"")
 
-    def _payload(self, domain: str, parts: dict[str, str], size: int) -> bytes:
+    def _payload(self, domain: str, parts: dict[str, str], filler: str) -> bytes:
         rule, sample = self.contract.domains[domain], self.contract.samples[domain]
         kind = message_type(sample.payload)
         if kind is None:
@@ -128,8 +141,8 @@ class Workload:
         for name, text in parts.items():
             _set(message, rule.components[name].paths[0], text)
         _set(message, sample.counter, self.made)
-        if size:
-            _set(message, sample.filler, "x" * size)
+        if filler:
+            _set(message, sample.filler, filler)
         return message.SerializeToString(deterministic=True)
 
 

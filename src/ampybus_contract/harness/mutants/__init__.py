@@ -14,11 +14,12 @@ from ampybus_contract.harness.mutants import (
     large_payloads,
     ordering,
     retries,
+    security,
     topics,
 )
 from ampybus_contract.harness.mutants.build import Mutant
 
-CHAPTERS = (envelope, topics, keys, ordering, idempotency, retries, dead_letters, large_payloads)
+CHAPTERS = (envelope, topics, keys, ordering, idempotency, retries, dead_letters, large_payloads, security)
 
 __all__ = ["Mutant", "mutants"]
 

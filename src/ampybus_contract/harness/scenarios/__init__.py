@@ -32,6 +32,7 @@ from ampybus_contract.harness.scenarios.retries import (
     hopeless,
     redriven,
 )
+from ampybus_contract.harness.scenarios.security import personal_data
 from ampybus_contract.harness.scenarios.topics import (
     bad_topics,
     environments,
@@ -62,6 +63,7 @@ __all__ = [
     "missing_keys",
     "other_case",
     "payload_sizes",
+    "personal_data",
     "pointers",
     "poison",
     "redriven",
