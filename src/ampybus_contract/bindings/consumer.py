@@ -28,6 +28,7 @@ class ConsumerGroup:
         self.handler = handler
         self.lanes: dict[str, deque[Incoming]] = {}
         self.held: dict[Hashable, Incoming] = {}
+        self.behind = 0
         self.room = asyncio.Semaphore(binding.contract.backpressure.in_flight)
         self.pump: asyncio.Task[None] | None = None
         self.workers: set[asyncio.Task[None]] = set()
@@ -58,6 +59,8 @@ class ConsumerGroup:
                 continue
             await self.room.acquire()
             self.held[incoming.position] = incoming
+            self.behind = incoming.behind
+            self.binding.observer.lagging(self.name, incoming.envelope, self.behind + len(self.held))
             self.enqueue(incoming)
 
     def enqueue(self, incoming: Incoming) -> None:
@@ -74,7 +77,10 @@ class ConsumerGroup:
         while lane:
             incoming = lane.popleft()
             if self.held.get(incoming.position, incoming).begin():
-                await self.settle(incoming)
+                with self.binding.observer.consuming(self.name, incoming.envelope):
+                    await self.settle(incoming)
+                left = self.behind + len(self.held)
+                self.binding.observer.lagging(self.name, incoming.envelope, left)
             else:
                 self.held.pop(incoming.position, None)
             self.room.release()
@@ -95,6 +101,7 @@ class ConsumerGroup:
                 await self.bury(incoming, *kind)
                 return
             binding.effects.mark(self.name, identities)
+            binding.observer.applied(self.name, envelope)
             if binding.doomed:
                 await binding.die()
         await self.acknowledge(incoming)
@@ -106,9 +113,10 @@ class ConsumerGroup:
         for attempt in range(1, rule.attempts + 1):
             count = {"retry_count": str(attempt - 1)} if attempt > 1 else {}
             try:
-                answer = await self.handler(
-                    type(envelope)(envelope.topic, envelope.headers.with_(**count), envelope.payload)
-                )
+                with binding.observer.handling(self.name, envelope, attempt):
+                    answer = await self.handler(
+                        type(envelope)(envelope.topic, envelope.headers.with_(**count), envelope.payload)
+                    )
             except Exception:
                 answer = Settlement.RETRY
             if answer is Settlement.OK:
@@ -116,6 +124,7 @@ class ConsumerGroup:
             if answer is Settlement.REJECT:
                 return "rejected", f"at attempt {attempt}"
             if attempt < rule.attempts:
+                binding.observer.retried(self.name, envelope, "retried")
                 await self._pause(binding.backoff(rule, attempt))
         return "exhausted", f"after {rule.attempts} attempts"
 
@@ -126,7 +135,9 @@ class ConsumerGroup:
             attempt = 1
             while True:
                 try:
-                    await self.binding.transport.send(dead, f"dlq.{incoming.position}.")
+                    with self.binding.observer.routing(dead, dead.topic):
+                        await self.binding.transport.send(dead, f"dlq.{incoming.position}.")
+                    self.binding.observer.buried(self.name, incoming.envelope, kind)
                     break
                 except PublishError:
                     await self._pause(self.binding.backoff(self.binding.retry_rule(dead), attempt))

@@ -67,4 +67,4 @@ async def _messages(consumer: MemoryConsumer) -> AsyncIterator[Incoming]:
         async def ack(position: int = position) -> None:
             consumer.ack(position)
 
-        yield Incoming(position, envelope, ack)
+        yield Incoming(position, envelope, ack, behind=len(consumer.waiting))

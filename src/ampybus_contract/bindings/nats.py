@@ -122,7 +122,8 @@ async def _messages(pulled: JetStreamContext.PullSubscription, added: str) -> As
         for message in batch:
             headers = {name: str(value) for name, value in (message.headers or {}).items() if name != added}
             position = message.metadata.sequence.stream
-            yield Incoming(position, Envelope(message.subject, Headers(headers), message.data), message.ack)
+            envelope = Envelope(message.subject, Headers(headers), message.data)
+            yield Incoming(position, envelope, message.ack, behind=message.metadata.num_pending)
 
 
 def _refused(expected: str, got: str, fix: str) -> PublishError:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+from pathlib import Path
 
 from ampybus_contract.bindings.consumer import ConsumerGroup
 from ampybus_contract.bindings.effects import EffectStore, MemoryEffects, SqliteEffects
+from ampybus_contract.bindings.observer import Observer
 from ampybus_contract.bindings.protocol import Endpoint, Handler, Subscription
 from ampybus_contract.bindings.transport import Incoming, Transport
 from ampybus_contract.contract import Contract, default_contract
@@ -26,14 +28,25 @@ class ReferenceBinding:
     """Publishes what keeps the contract; delivers in key order, once, with bounded retries and a DLQ.
 
     Effects are remembered for the number of names that the contract declares, in a file where the endpoint
-    has a place for one. ``seed`` decides the jitter.
+    has a place for one. ``seed`` decides the jitter. An ``observer`` is told what happens; without one, and
+    where the endpoint has a directory for it, the binding writes telemetry there.
     """
 
-    capabilities = frozenset({"retry", "deduplication", "dlq", "redrive", "durable_effects"})
+    capabilities = frozenset(
+        {"retry", "deduplication", "dlq", "redrive", "durable_effects", "metrics", "logs", "tracing"}
+    )
     group_class = ConsumerGroup
 
-    def __init__(self, transport: Transport, contract: Contract | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        contract: Contract | None = None,
+        seed: int = 0,
+        observer: Observer | None = None,
+    ) -> None:
         self.transport = transport
+        self.observer = observer or Observer()
+        self.watched = observer is not None
         self.contract = contract or default_contract()
         self.random = random.Random(seed)
         self.groups: list[ConsumerGroup] = []
@@ -44,7 +57,15 @@ class ReferenceBinding:
     async def start(self, endpoint: Endpoint) -> None:
         """Connect to the broker."""
         self.effects = self.effect_store(endpoint)
+        if not self.watched and endpoint.telemetry is not None:
+            self.observer = self.telemetry(endpoint.telemetry)
         await self.transport.open(endpoint)
+
+    def telemetry(self, directory: Path) -> Observer:
+        """What writes telemetry into a directory. Needs the extra ``telemetry``."""
+        from ampybus_contract.bindings.telemetry import FileTelemetry  # noqa: PLC0415  needs an extra
+
+        return FileTelemetry(self.contract, directory)
 
     async def publish(self, envelope: Envelope) -> None:
         """Store an envelope. Raises PublishError, definite where a MUST is broken (nothing is sent)."""
@@ -52,7 +73,8 @@ class ReferenceBinding:
         if broken:
             words = "; ".join(f"{item.requirement} {item.where}: {item.hint}" for item in broken)
             raise PublishError(f"PUBLISH expected an envelope of the contract, got {words}", definite=True)
-        await self.send(envelope)
+        with self.observer.publishing(envelope) as traced:
+            await self.send(traced)
 
     async def send(self, envelope: Envelope) -> None:
         """Store; an indefinite outcome is tried again, as the same message (D22)."""
@@ -86,7 +108,8 @@ class ReferenceBinding:
         """Publish the message that a dead letter is about."""
         again = self.restored(incoming.envelope)
         if again.topic.split(".")[1:2] == incoming.envelope.topic.split(".")[1:2]:
-            await self.transport.send(again, f"redrive.{incoming.position}.")
+            with self.observer.routing(again, again.topic):
+                await self.transport.send(again, f"redrive.{incoming.position}.")
 
     def restored(self, letter: Envelope) -> Envelope:
         """A dead letter as it first was: its topic, and its headers without those the DLQ added."""
@@ -112,6 +135,7 @@ class ReferenceBinding:
             await group.kill()
         await self.transport.close()
         self.effects.close()
+        self.observer.close()
         self.dead.set()
         raise asyncio.CancelledError
 
@@ -130,6 +154,7 @@ class ReferenceBinding:
         finally:
             await self.transport.close()
             self.effects.close()
+            self.observer.close()
 
     def lane(self, envelope: Envelope) -> str:
         """What orders an envelope: its key within its topic's environment and domain."""

@@ -15,11 +15,13 @@ class Endpoint:
     before every Kafka topic and every consumer group id: the topic ``ampy.dev.bars.v1.XNAS.AAPL`` goes to the
     Kafka topic ``{prefix}ampy.dev.bars.v1``, which is there already. It is empty outside of conformance
     runs. ``native`` is the broker itself where it is in process, ``state`` a directory of the
-    run in which a binding may keep what has to survive a crash.
+    run in which a binding may keep what has to survive a crash, ``telemetry`` one for what it shows of its
+    work (``bindings.protocol`` says in which files); None asks for none.
     """
 
     url: str
     stream: str = ""
     native: Any = field(default=None, repr=False)
     state: Path | None = None
+    telemetry: Path | None = None
     prefix: str = ""

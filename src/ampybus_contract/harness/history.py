@@ -14,6 +14,8 @@ class Operation(StrEnum):
     ``inject`` and ``store`` are the harness's own view of the wire: what it put there without the binding,
     and what it found there at the end. A ``subscribe`` has an empty envelope and a pattern. A ``fault`` is
     what the harness did to the broker, a ``backlog`` how much the broker says is not acknowledged yet.
+    ``metrics``, ``log`` and ``span`` are what the binding showed of its work: all metrics, one record, one
+    span.
     """
 
     SUBSCRIBE = "subscribe"
@@ -25,6 +27,9 @@ class Operation(StrEnum):
     FAULT = "fault"
     REDRIVE = "redrive"
     BACKLOG = "backlog"
+    METRICS = "metrics"
+    LOG = "log"
+    SPAN = "span"
 
 
 class Outcome(StrEnum):
@@ -41,7 +46,7 @@ class Event:
     """One line of a history; ``at`` is monotonic nanoseconds, ``attempt`` counts deliveries from 1.
 
     ``pattern`` is what a delivering subscription asked for; ``error`` is what the binding said on a failure,
-    or what a fault was; ``count`` is the size of a backlog.
+    or what a fault was; ``count`` is the size of a backlog, ``said`` the text of telemetry.
     """
 
     at: int
@@ -53,6 +58,7 @@ class Event:
     pattern: str = ""
     error: str = ""
     count: int = 0
+    said: str = ""
 
     @property
     def id(self) -> str:

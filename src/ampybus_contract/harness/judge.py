@@ -79,7 +79,9 @@ class Judge:
         async with self.broker.stream() as (endpoint, probe):
             stage = Stage(self.contract, partial(make, self.factory), probe, self.seed, self.patience)
             with TemporaryDirectory(prefix="ampybus-state-") as state:
-                return await self._drive(stage, replace(endpoint, state=Path(state)), scenario)
+                own = replace(endpoint, state=Path(state), telemetry=Path(state, "telemetry"))
+                Path(state, "telemetry").mkdir()
+                return await self._drive(stage, own, scenario)
 
     async def _drive(self, stage: Stage, endpoint: Endpoint, scenario: Scenario) -> list[Event]:
         await stage.open(endpoint)

@@ -15,6 +15,7 @@ from ampybus_contract.envelope.formula import fill
 from ampybus_contract.errors import BindingCrashError, BrokerError, PublishError
 from ampybus_contract.harness.checkers import is_dead_letter
 from ampybus_contract.harness.history import Event, Operation, Outcome
+from ampybus_contract.harness.telemetry import shown
 from ampybus_contract.harness.workload import Workload
 from ampybus_contract.validation import InvalidEnvelopeError
 
@@ -22,6 +23,7 @@ CALL_SECONDS = 15.0
 UNANSWERED = 2
 QUIET_SECONDS = 0.3
 BROKER_SECONDS = 3.0
+SHOWN = 300
 NOTHING = Envelope("", Headers({}), b"")
 
 T = TypeVar("T")
@@ -73,6 +75,9 @@ class Stage:
             self._record("wire", Operation.STORE, Outcome.OK, envelope)
         if self.alive:
             await self._call("stop", self.binding.stop())
+        if self.endpoint is not None and self.endpoint.telemetry is not None:
+            for operation, text in shown(self.endpoint.telemetry):
+                self._record("telemetry", operation, Outcome.OK, NOTHING, error=text[:SHOWN], said=text)
 
     @property
     def levers(self) -> Levers:
@@ -281,9 +286,11 @@ class Stage:
         pattern: str = "",
         error: str = "",
         count: int = 0,
+        said: str = "",
     ) -> None:
         at = int((asyncio.get_running_loop().time() - self._began) * 1e9)
-        self.history.append(Event(at, actor, operation, outcome, envelope, attempt, pattern, error, count))
+        event = Event(at, actor, operation, outcome, envelope, attempt, pattern, error, count, said)
+        self.history.append(event)
         self._changed.set()
 
 

@@ -34,6 +34,13 @@ from ampybus_contract.harness.checkers.envelope import (
 )
 from ampybus_contract.harness.checkers.idempotency import dedupe_repeated, duplicate_effect
 from ampybus_contract.harness.checkers.keys import key_wrong
+from ampybus_contract.harness.checkers.logs import log_incomplete, payload_logged
+from ampybus_contract.harness.checkers.metrics import (
+    counter_wrong,
+    latency_negative,
+    metric_misnamed,
+    reason_undeclared,
+)
 from ampybus_contract.harness.checkers.ordering import effect_reordered, key_reordered, stale_end
 from ampybus_contract.harness.checkers.publishing import (
     broken_on_wire,
@@ -51,6 +58,7 @@ from ampybus_contract.harness.checkers.retries import (
     backoff_wrong,
     retry_count_wrong,
 )
+from ampybus_contract.harness.checkers.tracing import span_missing, trace_broken
 
 __all__ = [
     "Checker",
@@ -60,6 +68,7 @@ __all__ = [
     "backoff_unjittered",
     "backoff_wrong",
     "broken_on_wire",
+    "counter_wrong",
     "cross_env",
     "dead_letter_changed",
     "dead_letter_missing",
@@ -75,13 +84,18 @@ __all__ = [
     "is_dead_letter",
     "key_reordered",
     "key_wrong",
+    "latency_negative",
+    "log_incomplete",
     "lost_write",
+    "metric_misnamed",
     "nothing_shown",
     "other_key_blocked",
     "outside_pattern",
     "payload_changed",
+    "payload_logged",
     "poison_delivered",
     "poison_retried",
+    "reason_undeclared",
     "reason_wrong",
     "redrive_wrong",
     "refused_valid",
@@ -89,10 +103,12 @@ __all__ = [
     "required_header_missing",
     "retry_count_wrong",
     "sent_plain",
+    "span_missing",
     "stale_end",
     "swallowed",
     "time_rewritten",
     "topic_changed",
+    "trace_broken",
     "unanswered",
     "unknown_header_changed",
     "violation_accepted",

@@ -12,6 +12,7 @@ from ampybus_contract.harness.mutants import (
     idempotency,
     keys,
     large_payloads,
+    observability,
     ordering,
     retries,
     security,
@@ -19,7 +20,18 @@ from ampybus_contract.harness.mutants import (
 )
 from ampybus_contract.harness.mutants.build import Mutant
 
-CHAPTERS = (envelope, topics, keys, ordering, idempotency, retries, dead_letters, large_payloads, security)
+CHAPTERS = (
+    envelope,
+    topics,
+    keys,
+    ordering,
+    idempotency,
+    retries,
+    dead_letters,
+    large_payloads,
+    observability,
+    security,
+)
 
 __all__ = ["Mutant", "mutants"]
 

@@ -18,6 +18,7 @@ from ampybus_contract.harness.scenarios.large_payloads import (
     decompression_bomb,
     pointers,
 )
+from ampybus_contract.harness.scenarios.observability import busy, fast_clock
 from ampybus_contract.harness.scenarios.ordering import (
     keyed_stream,
     keyed_stream_with_retries,
@@ -44,6 +45,7 @@ from ampybus_contract.harness.scenarios.topics import (
 __all__ = [
     "after_the_window",
     "bad_topics",
+    "busy",
     "compression_threshold",
     "crash_before_ack",
     "dead_letter_outage",
@@ -53,6 +55,7 @@ __all__ = [
     "environments",
     "every_name",
     "failing_dead_letters",
+    "fast_clock",
     "held_key",
     "hopeless",
     "keyed_stream",
