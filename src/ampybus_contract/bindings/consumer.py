@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ampybus_contract.bindings.protocol import Handler, Settlement
 from ampybus_contract.bindings.transport import Incoming
-from ampybus_contract.errors import PublishError
+from ampybus_contract.errors import BlobError, PublishError
 
 if TYPE_CHECKING:
     from ampybus_contract.bindings.reference import ReferenceBinding
@@ -107,16 +107,27 @@ class ConsumerGroup:
         await self.acknowledge(incoming)
 
     async def _handle(self, incoming: Incoming) -> tuple[str, str] | None:
-        """Try the handler; gives kind and detail of the failure to bury it under, or None."""
+        """Try the handler; gives kind and detail of the failure to bury it under, or None.
+
+        A stored payload is fetched first; what cannot be had yet counts as a failed attempt.
+        """
         binding, envelope = self.binding, incoming.envelope
         rule = binding.retry_rule(envelope)
         for attempt in range(1, rule.attempts + 1):
             count = {"retry_count": str(attempt - 1)} if attempt > 1 else {}
             try:
+                content = await binding.content(envelope)
+                poison = None if content is envelope else binding.poison(content)
+                if poison is not None:
+                    return poison
                 with binding.observer.handling(self.name, envelope, attempt):
                     answer = await self.handler(
-                        type(envelope)(envelope.topic, envelope.headers.with_(**count), envelope.payload)
+                        type(envelope)(envelope.topic, content.headers.with_(**count), content.payload)
                     )
+            except BlobError as error:
+                if not error.passing:
+                    return "blob", str(error)
+                answer = Settlement.RETRY
             except Exception:
                 answer = Settlement.RETRY
             if answer is Settlement.OK:

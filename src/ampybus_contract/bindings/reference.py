@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ampybus_contract.bindings.consumer import ConsumerGroup
 from ampybus_contract.bindings.effects import EffectStore, MemoryEffects, SqliteEffects
@@ -16,8 +17,11 @@ from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.contract.model import RetryRule
 from ampybus_contract.envelope import Envelope, Topic
 from ampybus_contract.envelope.codec import decompress
-from ampybus_contract.errors import DecodeError, PublishError, TopicError
-from ampybus_contract.validation import validate
+from ampybus_contract.errors import BlobError, DecodeError, PublishError, TopicError
+from ampybus_contract.validation import Finding, validate
+
+if TYPE_CHECKING:
+    from ampybus_contract.bindings.pointers import Pointers
 
 STOP_SECONDS = 5.0
 PUBLISH_ATTEMPTS = 2
@@ -33,7 +37,17 @@ class ReferenceBinding:
     """
 
     capabilities = frozenset(
-        {"retry", "deduplication", "dlq", "redrive", "durable_effects", "metrics", "logs", "tracing"}
+        {
+            "retry",
+            "deduplication",
+            "dlq",
+            "redrive",
+            "durable_effects",
+            "metrics",
+            "logs",
+            "tracing",
+            "pointer",
+        }
     )
     group_class = ConsumerGroup
 
@@ -47,6 +61,7 @@ class ReferenceBinding:
         self.transport = transport
         self.observer = observer or Observer()
         self.watched = observer is not None
+        self.pointers: Pointers | None = None
         self.contract = contract or default_contract()
         self.random = random.Random(seed)
         self.groups: list[ConsumerGroup] = []
@@ -59,7 +74,15 @@ class ReferenceBinding:
         self.effects = self.effect_store(endpoint)
         if not self.watched and endpoint.telemetry is not None:
             self.observer = self.telemetry(endpoint.telemetry)
+        if endpoint.blobs is not None:
+            self.pointers = self.pointers_below(endpoint.blobs)
         await self.transport.open(endpoint)
+
+    def pointers_below(self, base: str) -> Pointers:
+        """What stores and fetches large payloads below a base URI. Needs the extra ``blobs``."""
+        from ampybus_contract.bindings.pointers import Pointers  # noqa: PLC0415  needs an extra
+
+        return Pointers(self.contract, base)
 
     def telemetry(self, directory: Path) -> Observer:
         """What writes telemetry into a directory. Needs the extra ``telemetry``."""
@@ -69,12 +92,36 @@ class ReferenceBinding:
 
     async def publish(self, envelope: Envelope) -> None:
         """Store an envelope. Raises PublishError, definite where a MUST is broken (nothing is sent)."""
-        broken = [item for item in validate(envelope, self.contract) if item.level == "MUST"]
+        broken = self.broken(envelope)
         if broken:
             words = "; ".join(f"{item.requirement} {item.where}: {item.hint}" for item in broken)
             raise PublishError(f"PUBLISH expected an envelope of the contract, got {words}", definite=True)
-        with self.observer.publishing(envelope) as traced:
+        with self.observer.publishing(await self.packed(envelope)) as traced:
             await self.send(traced)
+
+    def broken(self, envelope: Envelope) -> list[Finding]:
+        """The MUSTs that an envelope breaks; its sent size is none where large payloads are stored."""
+        known = self.pointers is not None and not self.is_dead_letter(envelope)
+        size = self.contract.payload.requirements["sent"] if known else None
+        found = validate(envelope, self.contract)
+        return [item for item in found if item.level == "MUST" and item.requirement != size]
+
+    async def packed(self, envelope: Envelope) -> Envelope:
+        """The envelope to send: a pointer where the payload is too large. Raises PublishError, definite."""
+        if self.pointers is None:
+            return envelope
+        try:
+            return await self.pointers.outgoing(envelope)
+        except BlobError as error:
+            raise PublishError(
+                f"PUBLISH expected to store the payload, got {error}", definite=True
+            ) from error
+
+    async def content(self, envelope: Envelope) -> Envelope:
+        """The envelope to handle: with the stored payload where it is a pointer. Raises BlobError."""
+        if self.pointers is None or self.is_dead_letter(envelope):
+            return envelope
+        return await self.pointers.incoming(envelope)
 
     async def send(self, envelope: Envelope) -> None:
         """Store; an indefinite outcome is tried again, as the same message (D22)."""
@@ -173,7 +220,7 @@ class ReferenceBinding:
     def poison(self, envelope: Envelope) -> tuple[str, str] | None:
         """The reason kind and detail for which an envelope can never be handled, or None."""
         rule = self.contract.dead_letter
-        broken = [item for item in validate(envelope, self.contract) if item.level == "MUST"]
+        broken = self.broken(envelope)
         for item in sorted(broken, key=lambda item: item.requirement not in rule.decode_requirements):
             kind = "undecodable" if item.requirement in rule.decode_requirements else "violation"
             return kind, f"{item.requirement} {item.where}"

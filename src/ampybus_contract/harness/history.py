@@ -14,8 +14,9 @@ class Operation(StrEnum):
     ``inject`` and ``store`` are the harness's own view of the wire: what it put there without the binding,
     and what it found there at the end. A ``subscribe`` has an empty envelope and a pattern. A ``fault`` is
     what the harness did to the broker, a ``backlog`` how much the broker says is not acknowledged yet.
-    ``metrics``, ``log`` and ``span`` are what the binding showed of its work: all metrics, one record, one
-    span.
+    A ``buried`` says when so many dead letters were there. ``replace`` and ``remove`` spoiled the stored
+    payload of a message. ``metrics``, ``log`` and ``span`` are what the binding showed of its work: all
+    metrics, one record, one span.
     """
 
     SUBSCRIBE = "subscribe"
@@ -27,6 +28,9 @@ class Operation(StrEnum):
     FAULT = "fault"
     REDRIVE = "redrive"
     BACKLOG = "backlog"
+    BURIED = "buried"
+    REPLACE = "replace"
+    REMOVE = "remove"
     METRICS = "metrics"
     LOG = "log"
     SPAN = "span"

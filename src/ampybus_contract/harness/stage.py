@@ -15,6 +15,7 @@ from ampybus_contract.envelope.formula import fill
 from ampybus_contract.errors import BindingCrashError, BrokerError, PublishError
 from ampybus_contract.harness.checkers import is_dead_letter
 from ampybus_contract.harness.history import Event, Operation, Outcome
+from ampybus_contract.harness.objects import Objects
 from ampybus_contract.harness.telemetry import shown
 from ampybus_contract.harness.workload import Workload
 from ampybus_contract.validation import InvalidEnvelopeError
@@ -227,9 +228,38 @@ class Stage:
                 item for item in await self.probe.stored() if is_dead_letter(item.topic, self.contract)
             ]
             if len(letters) >= count:
+                what = f"{count} dead letters are there"
+                self._record("wire", Operation.BURIED, Outcome.OK, NOTHING, error=what, count=count)
                 return True
             await asyncio.sleep(0.02)
         return False
+
+    def pointer(self, domain: str, key: int = 0) -> Envelope:
+        """A valid pointer envelope: to an object that is there, where the binding will look for it."""
+        plain = self.workload.pointer(domain, key)
+        if "pointer" not in self.claims:
+            return plain
+        identity = plain.headers["message_id"]
+        payload = self.workload.envelope(domain, key).payload
+        return Envelope(plain.topic, plain.headers.with_(**self.objects.put(identity, payload)), b"")
+
+    @property
+    def objects(self) -> Objects:
+        """The objects of this run."""
+        assert self.endpoint is not None
+        assert self.endpoint.blobs is not None
+        return Objects(self.contract, self.endpoint.blobs)
+
+    async def spoil(self, envelope: Envelope, how: Operation) -> None:
+        """Replace or remove the stored payload of a published message, if it has one."""
+        identity = envelope.headers["message_id"]
+        for item in await self.probe.stored():
+            whole = all(name in item.headers for name in self.contract.pointer_headers)
+            if item.headers.get("message_id") == identity and whole:
+                spoiling = self.objects.replace if how is Operation.REPLACE else self.objects.remove
+                spoiling(item.headers)
+                self._record("store", how, Outcome.OK, envelope)
+                return
 
     async def happens(self, event: asyncio.Event) -> bool:
         """Wait ``patience`` seconds for an event."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import random
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Headers, uuid7
+from ampybus_contract.envelope.codec import compress
 from ampybus_contract.envelope.formula import fill
 from ampybus_contract.envelope.registry import message_type
 from ampybus_contract.errors import SpecError, SpecProblem
@@ -118,6 +120,14 @@ class Workload:
             if len(payload) == total:
                 return Envelope(envelope.topic, envelope.headers.with_(**headers), payload)
             size -= len(payload) - total
+
+    def bulky(self, domain: str, key: int = 0) -> Envelope:
+        """An envelope that is valid but for its payload, which reaches the size limit although compressed."""
+        encoding = self.contract.payload.encodings[0]
+        envelope = self.envelope(domain, key, content_encoding=encoding)
+        filler = base64.b64encode(self.random.randbytes(self.contract.payload.sent_below)).decode()
+        payload = compress(self._payload(domain, self.parts(domain, key), filler))
+        return Envelope(envelope.topic, envelope.headers, payload)
 
     def keys(self, domain: str) -> int:
         """How many keys the samples give a domain."""

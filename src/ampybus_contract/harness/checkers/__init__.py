@@ -42,6 +42,11 @@ from ampybus_contract.harness.checkers.metrics import (
     reason_undeclared,
 )
 from ampybus_contract.harness.checkers.ordering import effect_reordered, key_reordered, stale_end
+from ampybus_contract.harness.checkers.pointers import (
+    absence_mishandled,
+    large_payload_lost,
+    object_unverified,
+)
 from ampybus_contract.harness.checkers.publishing import (
     broken_on_wire,
     definite_but_stored,
@@ -63,6 +68,7 @@ from ampybus_contract.harness.checkers.tracing import span_missing, trace_broken
 __all__ = [
     "Checker",
     "History",
+    "absence_mishandled",
     "acked_before_dead_letter",
     "attempts_wrong",
     "backoff_unjittered",
@@ -84,11 +90,13 @@ __all__ = [
     "is_dead_letter",
     "key_reordered",
     "key_wrong",
+    "large_payload_lost",
     "latency_negative",
     "log_incomplete",
     "lost_write",
     "metric_misnamed",
     "nothing_shown",
+    "object_unverified",
     "other_key_blocked",
     "outside_pattern",
     "payload_changed",

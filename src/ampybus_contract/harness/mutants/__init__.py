@@ -14,6 +14,7 @@ from ampybus_contract.harness.mutants import (
     large_payloads,
     observability,
     ordering,
+    pointers,
     retries,
     security,
     topics,
@@ -29,6 +30,7 @@ CHAPTERS = (
     retries,
     dead_letters,
     large_payloads,
+    pointers,
     observability,
     security,
 )

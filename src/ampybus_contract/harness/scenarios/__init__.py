@@ -14,9 +14,11 @@ from ampybus_contract.harness.scenarios.idempotency import (
 )
 from ampybus_contract.harness.scenarios.keys import missing_keys, separators, wrong_keys
 from ampybus_contract.harness.scenarios.large_payloads import (
+    absent_object,
     compression_threshold,
     decompression_bomb,
     pointers,
+    replaced_object,
 )
 from ampybus_contract.harness.scenarios.observability import busy, fast_clock
 from ampybus_contract.harness.scenarios.ordering import (
@@ -43,6 +45,7 @@ from ampybus_contract.harness.scenarios.topics import (
 )
 
 __all__ = [
+    "absent_object",
     "after_the_window",
     "bad_topics",
     "busy",
@@ -70,6 +73,7 @@ __all__ = [
     "pointers",
     "poison",
     "redriven",
+    "replaced_object",
     "round_trip",
     "same_dedupe_key",
     "separators",
