@@ -12,3 +12,8 @@ from ampybus_contract.pytest_plugin import ConformanceCheck
 def test_personal_data_is_found(ampybus: ConformanceCheck) -> None:
     refused = checkers.violation_accepted(lambda contract: contract.privacy.requirements.values())
     ampybus(scenarios.personal_data, refused, checkers.poison_delivered, checkers.dead_letter_missing)
+
+
+@pytest.mark.ampybus("SEC-10")
+def test_no_credentials_are_shown(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.credentials, checkers.credential_shown)

@@ -95,7 +95,10 @@ wrong_on_wire = checkers.broken_on_wire(lambda contract: contract.key_requiremen
 REDRIVE = Event(0, "operator", Operation.REDRIVE, Outcome.OK, A)
 refuses_keys = checkers.violation_accepted(lambda contract: contract.key_requirements.values())
 
+SECRET = Event(0, "operator", Operation.SECRET, Outcome.OK, A, said="pass-1")
+
 GOOD = [
+    SECRET,
     SUBSCRIBED,
     *published(A),
     *published(B),
@@ -119,6 +122,14 @@ GOOD = [
 BAD: list[tuple[checkers.Checker, list[Event], int]] = [
     (checkers.nothing_shown, published(A, Outcome.INFO), 1),
     (checkers.nothing_shown, [SUBSCRIBED, *published(A)], 1),
+    (
+        checkers.credential_shown,
+        [SECRET, *published(A, Outcome.FAIL, error="not at me:pass-1@host")],
+        1,
+    ),
+    (checkers.credential_shown, [SECRET, delivered(changed(A, x_note="pass-1"))], 1),
+    (checkers.credential_shown, [SECRET, replace(backlog(0), said="key cGFzcy0x")], 1),
+    (checkers.credential_shown, [backlog(0)], 1),
     (checkers.lost_write, [SUBSCRIBED, *published(A), *published(B), delivered(B)], 1),
     (
         checkers.duplicate_effect,
@@ -214,6 +225,12 @@ def test_pauses_as_the_contract_says_are_no_anomaly() -> None:
 
 def test_a_message_stored_again_as_it_first_was_is_a_good_redrive() -> None:
     assert checkers.redrive_wrong([REDRIVE, stored(A), buried(A), stored(A)], CONTRACT) == []
+
+
+def test_a_shown_credential_is_masked_in_the_evidence() -> None:
+    history = [SECRET, delivered(changed(A, x_note="pass-1"))]
+    (anomaly,) = checkers.credential_shown(history, CONTRACT)
+    assert "pass-1" not in str(anomaly)
 
 
 def test_order_is_judged_within_a_key_only() -> None:

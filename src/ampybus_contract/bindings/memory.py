@@ -24,7 +24,7 @@ class MemoryTransport:
         """Take the broker. Raises BrokerError where the endpoint carries none."""
         if not isinstance(endpoint.native, MemoryBroker):
             raise BrokerError(
-                f"BROKER expected the memory broker, got {endpoint.url}. "
+                f"BROKER expected the memory broker, got {endpoint.shown_url}. "
                 "Fix: run the memory binding with --ampybus-broker memory"
             )
         self.broker = endpoint.native

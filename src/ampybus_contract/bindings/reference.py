@@ -70,13 +70,13 @@ class ReferenceBinding:
         self.dead = asyncio.Event()
 
     async def start(self, endpoint: Endpoint) -> None:
-        """Connect to the broker."""
-        self.effects = self.effect_store(endpoint)
-        if not self.watched and endpoint.telemetry is not None:
-            self.observer = self.telemetry(endpoint.telemetry)
+        """Connect to the broker. Where that fails, nothing is left open."""
         if endpoint.blobs is not None:
             self.pointers = self.pointers_below(endpoint.blobs)
         await self.transport.open(endpoint)
+        self.effects = self.effect_store(endpoint)
+        if not self.watched and endpoint.telemetry is not None:
+            self.observer = self.telemetry(endpoint.telemetry)
 
     def pointers_below(self, base: str) -> Pointers:
         """What stores and fetches large payloads below a base URI. Needs the extra ``blobs``."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ampybus_contract.brokers.location import without_credentials
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -20,10 +22,16 @@ class Endpoint:
     below which a binding that claims ``pointer`` stores payloads that are too large for the bus.
     """
 
-    url: str
+    url: str = field(repr=False)
     stream: str = ""
     native: Any = field(default=None, repr=False)
     state: Path | None = None
     telemetry: Path | None = None
     blobs: str | None = None
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without credentials."""
+        return without_credentials(self.url)
+
     prefix: str = ""

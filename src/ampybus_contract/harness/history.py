@@ -16,7 +16,8 @@ class Operation(StrEnum):
     what the harness did to the broker, a ``backlog`` how much the broker says is not acknowledged yet.
     A ``buried`` says when so many dead letters were there. ``replace`` and ``remove`` spoiled the stored
     payload of a message. ``metrics``, ``log`` and ``span`` are what the binding showed of its work: all
-    metrics, one record, one span.
+    metrics, one record, one span. A ``secret`` is a password that the binding was given, a ``show`` a text
+    that it gave out.
     """
 
     SUBSCRIBE = "subscribe"
@@ -31,6 +32,8 @@ class Operation(StrEnum):
     BURIED = "buried"
     REPLACE = "replace"
     REMOVE = "remove"
+    SECRET = "secret"
+    SHOW = "show"
     METRICS = "metrics"
     LOG = "log"
     SPAN = "span"
@@ -50,7 +53,8 @@ class Event:
     """One line of a history; ``at`` is monotonic nanoseconds, ``attempt`` counts deliveries from 1.
 
     ``pattern`` is what a delivering subscription asked for; ``error`` is what the binding said on a failure,
-    or what a fault was; ``count`` is the size of a backlog, ``said`` the text of telemetry.
+    or what a fault was; ``count`` is the size of a backlog, ``said`` the text of telemetry, of a secret or of
+    what was shown.
     """
 
     at: int

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from ampybus_contract.bindings.protocol import Binding, Crashes, Endpoint, Redrives, Settlement, Subscription
 from ampybus_contract.brokers.levers import Levers
+from ampybus_contract.brokers.location import with_credentials
 from ampybus_contract.brokers.protocol import Probe
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Headers
@@ -25,6 +28,8 @@ UNANSWERED = 2
 QUIET_SECONDS = 0.3
 BROKER_SECONDS = 3.0
 SHOWN = 300
+START_SECONDS = 6.0
+NOWHERE = "127.0.0.1:1"
 NOTHING = Envelope("", Headers({}), b"")
 
 T = TypeVar("T")
@@ -260,6 +265,40 @@ class Stage:
                 spoiling(item.headers)
                 self._record("store", how, Outcome.OK, envelope)
                 return
+
+    async def enter(self, user: str, password: str) -> None:
+        """Start the binding anew with credentials in its URL, and telemetry; where it refuses, as it was.
+
+        What it says to a broker that is not there is recorded, too.
+        """
+        assert self.endpoint is not None
+        plain = replace(self.endpoint, telemetry=self.endpoint.state and self.endpoint.state / "telemetry")
+        self._record("operator", Operation.SECRET, Outcome.OK, NOTHING, said=password)
+        nowhere = replace(plain, url=with_credentials(plain.url, user, password, NOWHERE), native=None)
+        await self._fails("start without a broker", self.make(), nowhere)
+        await self._call("stop", self.binding.stop())
+        self.binding, self.endpoint = self.make(), plain
+        given = replace(plain, url=with_credentials(plain.url, user, password))
+        self.show("the endpoint", repr(given))
+        if await self._fails("start with credentials", self.binding, given):
+            self.binding = self.make()
+            await self._call("start", self.binding.start(plain))
+
+    async def _fails(self, what: str, binding: Binding, endpoint: Endpoint) -> bool:
+        """Start a binding, and record what it says where it fails."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await binding.start(endpoint)
+        except Exception as error:
+            self.show(what, "".join(traceback.format_exception(error)))
+            return True
+        finally:
+            self.show(what, repr(binding))
+        return False
+
+    def show(self, what: str, text: str) -> None:
+        """Record a text that anybody may get to see."""
+        self._record("binding", Operation.SHOW, Outcome.OK, NOTHING, error=what, said=text)
 
     async def happens(self, event: asyncio.Event) -> bool:
         """Wait ``patience`` seconds for an event."""

@@ -63,6 +63,7 @@ from ampybus_contract.harness.checkers.retries import (
     backoff_wrong,
     retry_count_wrong,
 )
+from ampybus_contract.harness.checkers.security import credential_shown
 from ampybus_contract.harness.checkers.tracing import span_missing, trace_broken
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "backoff_wrong",
     "broken_on_wire",
     "counter_wrong",
+    "credential_shown",
     "cross_env",
     "dead_letter_changed",
     "dead_letter_missing",

@@ -35,7 +35,7 @@ from ampybus_contract.harness.scenarios.retries import (
     hopeless,
     redriven,
 )
-from ampybus_contract.harness.scenarios.security import personal_data
+from ampybus_contract.harness.scenarios.security import credentials, personal_data
 from ampybus_contract.harness.scenarios.topics import (
     bad_topics,
     environments,
@@ -51,6 +51,7 @@ __all__ = [
     "busy",
     "compression_threshold",
     "crash_before_ack",
+    "credentials",
     "dead_letter_outage",
     "decompression_bomb",
     "duplicates",
