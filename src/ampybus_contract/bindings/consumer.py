@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Hashable
+from collections.abc import AsyncIterator, Coroutine, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ampybus_contract.bindings.protocol import Handler, Settlement
@@ -53,15 +53,16 @@ class ConsumerGroup:
         await _cancel({task for task in ending if task is not None})
 
     async def _take(self, messages: AsyncIterator[Incoming]) -> None:
+        await self.room.acquire()
         async for incoming in messages:
             if incoming.position in self.held:
                 self.held[incoming.position] = incoming
                 continue
-            await self.room.acquire()
             self.held[incoming.position] = incoming
             self.behind = incoming.behind
             self.binding.observer.lagging(self.name, incoming.envelope, self.behind + len(self.held))
             self.enqueue(incoming)
+            await self.room.acquire()
 
     def enqueue(self, incoming: Incoming) -> None:
         """Put a message at the end of its lane, and start the lane where it is idle."""
@@ -95,13 +96,19 @@ class ConsumerGroup:
                 await self.bury(incoming, *poison)
                 return
         identities = binding.identities(envelope)
+        async with binding.alone(self.name, identities):
+            await self.apply(incoming, identities)
+
+    async def apply(self, incoming: Incoming, identities: Sequence[str]) -> None:
+        """Hand over what this group has not applied, remember that it has, and acknowledge."""
+        binding = self.binding
         if not binding.effects.seen(self.name, identities):
             kind = await self._handle(incoming)
             if kind is not None:
                 await self.bury(incoming, *kind)
                 return
             binding.effects.mark(self.name, identities)
-            binding.observer.applied(self.name, envelope)
+            binding.observer.applied(self.name, incoming.envelope)
             if binding.doomed:
                 await binding.die()
         await self.acknowledge(incoming)

@@ -12,9 +12,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
 from ampybus_contract.bindings.kafka_ends import end_consumer, end_producer, ended_on_failure
-from ampybus_contract.bindings.kafka_group import KafkaGroup
+from ampybus_contract.bindings.kafka_group import KafkaGroup, envelope_of
+from ampybus_contract.bindings.kafka_reader import KafkaReader
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
-from ampybus_contract.bindings.transport import Incoming
+from ampybus_contract.bindings.transport import Incoming, Span
 from ampybus_contract.brokers.kafka_address import KafkaAddress
 from ampybus_contract.contract import default_contract
 from ampybus_contract.contract.chapters import KafkaMapping
@@ -142,6 +143,13 @@ class KafkaTransport:
         consumer.subscribe(pattern=f"^{wanted.pattern}$", listener=group)
         self.groups.append(group)
         return group.messages()
+
+    def read(self, pattern: str, span: Span) -> AsyncIterator[Incoming]:
+        """By offsets of the broker's time, partition by partition."""
+        if self.producer is None:
+            raise BrokerError("BROKER expected an open binding, got a closed one. Fix: start it")
+        reader = KafkaReader(self.options, self._topics(pattern), self.producer)
+        return reader.read(pattern, span, partial(envelope_of, rule=self.rule, prefix=self.prefix))
 
     def _group(self, subscription: Subscription) -> str:
         """The Kafka group id: the group's name, and what of a pattern is narrower than a Kafka topic.

@@ -61,6 +61,13 @@ class Share:
         return next(iter(self.held), self.next)
 
 
+def envelope_of(record: ConsumerRecord, rule: KafkaMapping, prefix: str) -> Envelope:
+    """The envelope in a record, its topic restored (D30)."""
+    headers = {name: (value or b"").decode(errors="surrogateescape") for name, value in record.headers}
+    topic = headers.pop(rule.topic_header, record.topic.removeprefix(prefix))
+    return Envelope(topic, Headers(headers), record.value or b"")
+
+
 class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
     """Hands out the messages of a pattern, and commits per partition only what is settled without a gap.
 
@@ -91,7 +98,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
                 for record in records:
                     if share.revoked:
                         break
-                    envelope = self._envelope(record)
+                    envelope = envelope_of(record, self.rule, self.prefix)
                     if not matches(self.pattern, envelope.topic):
                         share.skip(record.offset)
                         self.progress.set()
@@ -103,11 +110,6 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
                         partial(self._ack, share, record.offset),
                         partial(share.begin, record.offset),
                     )
-
-    def _envelope(self, record: ConsumerRecord) -> Envelope:
-        headers = {name: (value or b"").decode(errors="surrogateescape") for name, value in record.headers}
-        topic = headers.pop(self.rule.topic_header, record.topic.removeprefix(self.prefix))
-        return Envelope(topic, Headers(headers), record.value or b"")
 
     async def _ack(self, share: Share, offset: int) -> None:
         share.done(offset)

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
-from ampybus_contract.bindings.transport import Incoming
+from ampybus_contract.bindings.transport import Incoming, Span, nothing
 from ampybus_contract.brokers.memory import MemoryBroker, MemoryConsumer
 from ampybus_contract.envelope import Envelope
+from ampybus_contract.envelope.pattern import matches
 from ampybus_contract.errors import BrokerError, PublishError
 
 PUBLISH_SECONDS = 2.0
@@ -54,6 +55,22 @@ class MemoryTransport:
         if self.broker is None:
             raise BrokerError("BROKER expected an open binding, got a closed one. Fix: start it")
         return _messages(self.broker.consumer(subscription.group, subscription.pattern))
+
+    async def read(self, pattern: str, span: Span) -> AsyncIterator[Incoming]:
+        """From the list of what is stored, by the simulated time of storing."""
+        if self.broker is None:
+            raise BrokerError("BROKER expected an open binding, got a closed one. Fix: start it")
+        for position, (at, envelope) in enumerate(
+            zip(list(self.broker.times), self.broker.stored, strict=False)
+        ):
+            late_enough = span.start is None or span.start <= at
+            if late_enough and (span.end is None or at <= span.end) and matches(pattern, envelope.topic):
+                yield Incoming(position, envelope, nothing)
+
+    async def lag(self, group: str) -> int:
+        """Waiting and handed out."""
+        consumer = self.broker.consumers.get(group) if self.broker else None
+        return len(consumer.waiting) + len(consumer.pending) if consumer else 0
 
     async def close(self) -> None:
         """Let the broker go."""

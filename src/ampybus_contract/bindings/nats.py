@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import nats
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
-from ampybus_contract.bindings.transport import Incoming
+from ampybus_contract.bindings.transport import Incoming, Span, nothing
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.errors import BrokerError, PublishError
@@ -25,6 +29,8 @@ CONNECT_SECONDS = 5.0
 RECONNECTS = 60
 PUBLISH_SECONDS = 2.0
 ACK_WAIT_SECONDS = 30.0
+READER_SECONDS = 3_600.0
+READ_SECONDS = 5.0
 
 
 class NatsTransport:
@@ -34,6 +40,8 @@ class NatsTransport:
         self.contract = contract or default_contract()
         self.client: Client | None = None
         self.stream = ""
+        self._last_words = ""
+        self._refusable: dict[asyncio.Timeout, str] = {}
 
     @property
     def _jetstream(self) -> JetStreamContext:
@@ -45,12 +53,33 @@ class NatsTransport:
         """Connect. Raises BrokerError where no server answers."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                self.client = await nats.connect(endpoint.url, max_reconnect_attempts=RECONNECTS)
+                self.client = await nats.connect(
+                    endpoint.url, max_reconnect_attempts=RECONNECTS, error_cb=self._hear
+                )
         except (OSError, nats.errors.Error, TimeoutError) as error:
             raise BrokerError(
-                f"BROKER expected a NATS server, got {type(error).__name__}. Fix: start nats-server -js"
+                f"BROKER expected a NATS server that lets this user in, got {type(error).__name__} "
+                f"{self._last_words}. Fix: start nats-server -js, see user and password"
             ) from error
         self.stream = endpoint.stream
+
+    async def _hear(self, error: Exception) -> None:
+        """Take the server's words: a denial comes only here, and ends what waits for an answer to it."""
+        self._last_words = str(error)
+        words, now = self._last_words.lower(), asyncio.get_running_loop().time()
+        for scope, sign in self._refusable.items():
+            if "permissions violation" in words and sign.lower() in words:
+                scope.reschedule(now)
+
+    @contextlib.asynccontextmanager
+    async def _unless_denied(self, sign: str) -> AsyncIterator[asyncio.Timeout]:
+        """Raise TimeoutError in the block as soon as the server denies what ``sign`` is in the words of."""
+        async with asyncio.timeout(None) as scope:
+            self._refusable[scope] = sign
+            try:
+                yield scope
+            finally:
+                del self._refusable[scope]
 
     async def send(self, envelope: Envelope, act: str = "") -> None:
         """Store and wait for the ack. Raises PublishError: indefinite on a timeout, definite on a refusal."""
@@ -60,8 +89,10 @@ class NatsTransport:
         if rule.deduplication_value in headers:
             headers[rule.deduplication_header] = act + headers[rule.deduplication_value].lower()
         self._refuse(headers, envelope)
+        denied: asyncio.Timeout | None = None
         try:
-            await jetstream.publish(envelope.topic, envelope.payload, headers=headers)
+            async with self._unless_denied(f'"{envelope.topic}"') as denied:
+                await jetstream.publish(envelope.topic, envelope.payload, headers=headers)
         except nats.js.errors.NoStreamResponseError as error:
             raise _refused(
                 "a stream that covers the topic", "no answer", "create it, start the server with -js"
@@ -69,6 +100,10 @@ class NatsTransport:
         except (nats.errors.BadSubjectError, nats.errors.MaxPayloadError, nats.js.errors.APIError) as error:
             raise _refused("an accepted message", str(error), "see the server's words") from error
         except (nats.errors.Error, TimeoutError) as error:
+            if denied is not None and denied.expired():
+                raise _refused(
+                    "a user who may publish to the topic", self._last_words, "see the user's permissions"
+                ) from error
             raise PublishError(
                 f"PUBLISH expected an ack within {PUBLISH_SECONDS} s, got {type(error).__name__}: "
                 "the message may be stored. Fix: publish again with the same message_id",
@@ -90,21 +125,73 @@ class NatsTransport:
 
     async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
         """Attach a durable pull consumer."""
-        durable = re.sub(r"[^A-Za-z0-9_-]", "_", f"{self.stream}_{subscription.group}")
+        durable = self._durable(subscription.group)
+        denied: asyncio.Timeout | None = None
         try:
-            pulled = await self._jetstream.pull_subscribe(
-                subscription.pattern,
-                durable=durable,
-                stream=self.stream,
-                config=ConsumerConfig(
-                    ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_WAIT_SECONDS, max_ack_pending=4096
-                ),
-            )
+            async with self._unless_denied(f".{self.stream}.") as denied:
+                pulled = await self._jetstream.pull_subscribe(
+                    subscription.pattern,
+                    durable=durable,
+                    stream=self.stream,
+                    config=ConsumerConfig(
+                        ack_policy=AckPolicy.EXPLICIT,
+                        ack_wait=ACK_WAIT_SECONDS,
+                        max_ack_pending=self.contract.backpressure.in_flight,
+                    ),
+                )
         except (nats.errors.Error, TimeoutError) as error:
+            got = self._last_words if denied is not None and denied.expired() else error
             raise BrokerError(
-                f"BROKER expected the stream {self.stream}, got {error}. Fix: create it, start with -js"
+                f"BROKER expected the stream {self.stream}, got {got}. "
+                "Fix: create it, start with -js, see the user's permissions"
             ) from error
         return _messages(pulled, self.contract.nats.deduplication_header)
+
+    def _durable(self, group: str) -> str:
+        return re.sub(r"[^A-Za-z0-9_-]", "_", f"{self.stream}_{group}")
+
+    async def lag(self, group: str) -> int:
+        """Pending and unacknowledged, as the server tells. Raises BrokerError where it does not."""
+        try:
+            info = await self._jetstream.consumer_info(self.stream, self._durable(group))
+        except nats.js.errors.NotFoundError:
+            return 0
+        except (nats.errors.Error, TimeoutError) as error:
+            raise BrokerError(
+                f"BROKER expected the state of {group}, got {type(error).__name__}. Fix: see that it runs"
+            ) from error
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+    async def read(self, pattern: str, span: Span) -> AsyncIterator[Incoming]:
+        """By a consumer of its own, from the first message stored in the span; gone after the last one.
+
+        Raises BrokerError where the stream is not there, or does not give what it holds.
+        """
+        config = ConsumerConfig(
+            ack_policy=AckPolicy.NONE, deliver_policy=DeliverPolicy.ALL, inactive_threshold=READER_SECONDS
+        )
+        if span.start is not None:
+            moment = datetime.fromtimestamp(span.start / 1e9, UTC)
+            config = replace(config, deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=moment)
+        try:
+            pulled = await self._jetstream.pull_subscribe(pattern, stream=self.stream, config=config)
+            reader = await pulled.consumer_info()
+            try:
+                left = reader.num_pending or 0
+                while left > 0:
+                    for message in await pulled.fetch(min(BATCH, left), timeout=READ_SECONDS):
+                        left -= 1
+                        stored = message.metadata.timestamp.timestamp() * 1e9
+                        if span.end is not None and stored > span.end:
+                            return
+                        yield _incoming(message, self.contract.nats.deduplication_header, nothing)
+            finally:
+                await pulled.unsubscribe()
+                await self._jetstream.delete_consumer(self.stream, reader.name)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise BrokerError(
+                f"BROKER expected to read {self.stream}, got {type(error).__name__}. Fix: see that it runs"
+            ) from error
 
     async def close(self) -> None:
         """Disconnect."""
@@ -120,10 +207,14 @@ async def _messages(pulled: JetStreamContext.PullSubscription, added: str) -> As
         except (TimeoutError, nats.errors.TimeoutError):
             continue
         for message in batch:
-            headers = {name: str(value) for name, value in (message.headers or {}).items() if name != added}
-            position = message.metadata.sequence.stream
-            envelope = Envelope(message.subject, Headers(headers), message.data)
-            yield Incoming(position, envelope, message.ack, behind=message.metadata.num_pending)
+            yield _incoming(message, added, message.ack)
+
+
+def _incoming(message: Msg, added: str, ack: Callable[[], Awaitable[None]]) -> Incoming:
+    headers = {name: str(value) for name, value in (message.headers or {}).items() if name != added}
+    position = message.metadata.sequence.stream
+    envelope = Envelope(message.subject, Headers(headers), message.data)
+    return Incoming(position, envelope, ack, behind=message.metadata.num_pending)
 
 
 def _refused(expected: str, got: str, fix: str) -> PublishError:

@@ -10,7 +10,18 @@ from typing import Protocol, runtime_checkable
 from ampybus_contract.brokers.endpoint import Endpoint
 from ampybus_contract.envelope import Envelope
 
-__all__ = ["Binding", "Crashes", "Endpoint", "Handler", "Redrives", "Settlement", "Subscription"]
+__all__ = [
+    "Binding",
+    "Crashes",
+    "Endpoint",
+    "Handler",
+    "Lags",
+    "Redrives",
+    "Replays",
+    "Settlement",
+    "Slows",
+    "Subscription",
+]
 
 METRICS_FILE = "metrics.prom"
 LOGS_FILE = "logs.jsonl"
@@ -78,4 +89,40 @@ class Crashes(Protocol):
         """End as a killed process does, once the next effect is remembered and before its acknowledgement.
 
         Returns when it has happened. Another binding takes over, with the same endpoint and groups.
+        """
+
+
+@runtime_checkable
+class Replays(Protocol):
+    """What a binding that claims ``replay`` offers too."""
+
+    async def take_replays(self, subscription: Subscription, handler: Handler) -> None:
+        """From now on, hand the handler the stored records that replay requests ask for (D26).
+
+        A request is an envelope on the control topic of the environment that ``subscription.pattern`` names,
+        its payload the contract's ReplayRequest. Of its records, the handler gets those under the pattern,
+        in stored order, with all their headers and the one that names the request; nothing of it is published
+        again. Records that the group has applied, live or replayed, have no second effect; others are not
+        withheld (D23). Requests for one domain and scope are answered one after another. Returns once
+        requests will be received.
+        """
+
+
+@runtime_checkable
+class Lags(Protocol):
+    """What a binding that claims ``lag`` offers too."""
+
+    async def lag(self, group: str) -> int:
+        """Records stored for a consumer group and not settled by it, whether handed out or not (D28)."""
+
+
+@runtime_checkable
+class Slows(Protocol):
+    """What a binding that claims ``backpressure`` offers too."""
+
+    async def slow_down(self, levels: int) -> None:
+        """Hold back publishes of the domains of so many of the lowest priorities; 0 lets all go (D28).
+
+        A priority is that of the domain in the contract; the highest is never held back. What is held back
+        waits in ``publish``, and where it cannot wait longer fails with a definite error. None is dropped.
         """

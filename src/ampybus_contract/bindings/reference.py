@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
+from ampybus_contract.bindings.backpressure import Throttle
 from ampybus_contract.bindings.consumer import ConsumerGroup
 from ampybus_contract.bindings.effects import EffectStore, MemoryEffects, SqliteEffects
 from ampybus_contract.bindings.observer import Observer
 from ampybus_contract.bindings.protocol import Endpoint, Handler, Subscription
-from ampybus_contract.bindings.transport import Incoming, Transport
+from ampybus_contract.bindings.replay import Replayer
+from ampybus_contract.bindings.transport import Incoming, Measures, Reads, Transport
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.contract.model import RetryRule
 from ampybus_contract.envelope import Envelope, Topic
@@ -26,6 +30,10 @@ if TYPE_CHECKING:
 STOP_SECONDS = 5.0
 PUBLISH_ATTEMPTS = 2
 REDRIVE_SECONDS = 2.0
+CAPABILITIES = frozenset(
+    {"retry", "deduplication", "dlq", "redrive", "durable_effects", "backpressure", "pointer"}
+    | {"metrics", "logs", "tracing"}
+)
 
 
 class ReferenceBinding:
@@ -36,20 +44,8 @@ class ReferenceBinding:
     where the endpoint has a directory for it, the binding writes telemetry there.
     """
 
-    capabilities = frozenset(
-        {
-            "retry",
-            "deduplication",
-            "dlq",
-            "redrive",
-            "durable_effects",
-            "metrics",
-            "logs",
-            "tracing",
-            "pointer",
-        }
-    )
     group_class = ConsumerGroup
+    replayer_class = Replayer
 
     def __init__(
         self,
@@ -62,12 +58,20 @@ class ReferenceBinding:
         self.observer = observer or Observer()
         self.watched = observer is not None
         self.pointers: Pointers | None = None
+        self.turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.contract = contract or default_contract()
+        self.throttle = Throttle(self.contract)
         self.random = random.Random(seed)
         self.groups: list[ConsumerGroup] = []
         self.effects: EffectStore = MemoryEffects(self.contract.effects_remembered)
         self.doomed = False
         self.dead = asyncio.Event()
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What it claims; some of it depends on what the transport can do."""
+        offered = {"replay": isinstance(self.transport, Reads), "lag": isinstance(self.transport, Measures)}
+        return CAPABILITIES | {name for name, has in offered.items() if has}
 
     async def start(self, endpoint: Endpoint) -> None:
         """Connect to the broker. Where that fails, nothing is left open."""
@@ -96,6 +100,7 @@ class ReferenceBinding:
         if broken:
             words = "; ".join(f"{item.requirement} {item.where}: {item.hint}" for item in broken)
             raise PublishError(f"PUBLISH expected an envelope of the contract, got {words}", definite=True)
+        await self.throttle.admit(envelope.topic.split(".")[2])
         with self.observer.publishing(await self.packed(envelope)) as traced:
             await self.send(traced)
 
@@ -122,6 +127,15 @@ class ReferenceBinding:
         if self.pointers is None or self.is_dead_letter(envelope):
             return envelope
         return await self.pointers.incoming(envelope)
+
+    async def slow_down(self, levels: int) -> None:
+        """Hold back the domains of so many of the lowest priorities; 0 lets all go (D28)."""
+        self.throttle.slow(levels)
+
+    async def lag(self, group: str) -> int:
+        """Records that the broker holds for a group and that are not settled."""
+        assert isinstance(self.transport, Measures)
+        return await self.transport.lag(group)
 
     async def send(self, envelope: Envelope) -> None:
         """Store; an indefinite outcome is tried again, as the same message (D22)."""
@@ -192,8 +206,17 @@ class ReferenceBinding:
         await group.start(await self.transport.consume(subscription))
         self.groups.append(group)
 
+    async def take_replays(self, subscription: Subscription, handler: Handler) -> None:
+        """Hand the sink what requests on the control topic ask for, from now on."""
+        await self.replayer_class(self, subscription, handler).start()
+
+    def alone(self, group: str, identities: Sequence[str]) -> asyncio.Lock:
+        """Held while a group settles a message, so that it is not applied live and replayed at once."""
+        return self.turns.setdefault(f"{group} {identities[:1]}", asyncio.Lock())
+
     async def stop(self) -> None:
         """Finish what is in hand, for ``STOP_SECONDS`` at most; the rest comes again to the next consumer."""
+        self.throttle.close()
         try:
             async with asyncio.TaskGroup() as tasks:
                 for group in self.groups:

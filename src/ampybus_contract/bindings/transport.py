@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.envelope import Envelope
@@ -13,6 +13,18 @@ from ampybus_contract.envelope import Envelope
 def always() -> bool:
     """A message that stays with the consumer it was given to."""
     return True
+
+
+async def nothing() -> None:
+    """An acknowledgement that nobody waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when to when by the broker's time of storing, in nanoseconds since the epoch; None is open."""
+
+    start: int | None
+    end: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +60,22 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Disconnect."""
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """A transport that hands out again what is stored, outside all consumer groups."""
+
+    def read(self, pattern: str, span: Span) -> AsyncIterator[Incoming]:
+        """What is stored under a pattern when the reading begins, in stored order, and then an end.
+
+        ``span`` is what must be read; more may be, as the caller judges each record by its own time.
+        """
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """A transport that knows how far a consumer group is behind."""
+
+    async def lag(self, group: str) -> int:
+        """Messages stored for a group and not acknowledged by it, handed out or not, else 0."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
@@ -101,6 +102,10 @@ class KafkaProbe:
                     headers=[(name, value.encode()) for name, value in headers.items()],
                 )
 
+    async def now(self) -> int:
+        """This machine's time, which a cluster elsewhere shares within the slack of a lookup."""
+        return time.time_ns()
+
     async def stored(self) -> list[Envelope]:
         """Everything in the topics: each partition in its order, partitions by time of arrival."""
         with _broker_errors():
@@ -150,7 +155,7 @@ class KafkaSource:
         self.url = url
         self.contract = contract
         self.name = name
-        self.levers = levers
+        self.levers = levers | {"clock"}
         self.gaps: Mapping[str, str] = {**dict.fromkeys(LEVERS, NO_LEVER), **(gaps or {})}
         self.address = KafkaAddress.parse(url)
         self.replicas = 1

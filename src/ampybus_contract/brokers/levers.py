@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-LEVERS = frozenset({"backlog", "duplicate_window", "lost_ack", "outage"})
+LEVERS = frozenset({"backlog", "clock", "duplicate_window", "lost_ack", "outage"})
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """A probe that knows by which time the broker stamps what it stores (``clock``)."""
+
+    async def now(self) -> int:
+        """Nanoseconds since the epoch."""
+
+
+@runtime_checkable
+class Holds(Protocol):
+    """A probe that sees how much consumers hold."""
+
+    async def held(self) -> int:
+        """The most messages that one consumer was handed and has not acknowledged."""
 
 
 @runtime_checkable

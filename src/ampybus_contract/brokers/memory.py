@@ -18,6 +18,7 @@ from ampybus_contract.errors import BrokerError
 
 ACK_WAIT_SECONDS = 30.0
 WINDOW_SECONDS = 120.0
+CLOCK_START = 1_757_100_661_000_000_000
 
 T = TypeVar("T")
 
@@ -64,11 +65,13 @@ class MemoryBroker:
     """A stream of everything published, and its consumer groups. No message is ever dropped.
 
     A repeated id is stored once within ``window`` seconds; ``accepted`` patterns are all it takes, None is
-    everything; with ``acks_lost`` it stores and does not say so.
+    everything; with ``acks_lost`` it stores and does not say so. ``times`` are those of storing, in
+    nanoseconds since the epoch by a clock that begins at ``CLOCK_START``.
     """
 
     def __init__(self) -> None:
         self.stored: list[Envelope] = []
+        self.times: list[int] = []
         self.consumers: dict[str, MemoryConsumer] = {}
         self.window = WINDOW_SECONDS
         self.recent: dict[str, float] = {}
@@ -89,8 +92,13 @@ class MemoryBroker:
             self.recent[identity] = now + self.window
         position = len(self.stored)
         self.stored.append(envelope)
+        self.times.append(self.now())
         for consumer in self.consumers.values():
             consumer.offer(position, envelope)
+
+    def now(self) -> int:
+        """The time of this broker, in nanoseconds since the epoch."""
+        return CLOCK_START + round(asyncio.get_running_loop().time() * 1e9)
 
     def consumer(self, group: str, pattern: str) -> MemoryConsumer:
         """The group of that name; a new one starts with the oldest message."""
@@ -115,6 +123,10 @@ class MemoryProbe:
         """All of the stream."""
         return list(self.broker.stored)
 
+    async def now(self) -> int:
+        """Virtual time."""
+        return self.broker.now()
+
     async def accept_only(self, patterns: Sequence[str] | None) -> None:
         """Refuse the rest."""
         self.broker.accepted = patterns
@@ -131,6 +143,10 @@ class MemoryProbe:
         """For what is handed out from now on."""
         for consumer in self.broker.consumers.values():
             consumer.ack_wait = seconds
+
+    async def held(self) -> int:
+        """Handed out, of the group that has most."""
+        return max((len(item.pending) for item in self.broker.consumers.values()), default=0)
 
     async def backlog(self) -> int:
         """Waiting and handed out, over all groups."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
 import sys
 import sysconfig
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ampybus_contract.brokers.owned_process import OwnedProcess, ServerDirectory, owned_process
 from ampybus_contract.errors import BrokerError
@@ -17,30 +19,73 @@ from ampybus_contract.errors import BrokerError
 READY_SECONDS = 15.0
 
 
-@dataclass(frozen=True, slots=True)
 class NatsServer:
-    """A running server: its client URL and process id."""
+    """A server and the levers on its process: its client URL stays the same through every restart."""
 
-    url: str
-    pid: int
+    def __init__(self, directory: Path, settings: str) -> None:
+        self.url = ""
+        self._directory = directory
+        self._settings = settings
+        self._running = contextlib.ExitStack()
+        self._process: OwnedProcess | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server. Raises BrokerError where none was started."""
+        if self._process is None:
+            raise BrokerError("BROKER expected a started nats-server, got none. Fix: start it")
+        return self._process.pid
+
+    def start(self, port: int) -> None:
+        """Start on that port, -1 for a free one, and wait until it takes clients."""
+        for old in self._directory.glob("*.ports"):
+            old.unlink()
+        config, log = self._directory / "server.conf", self._directory / "server.log"
+        config.write_text(f"listen: 127.0.0.1:{port}\n{self._settings}")
+        words = [_command(), "-c", str(config), "--ports_file_dir", str(self._directory)]
+        self._process = self._running.enter_context(owned_process(words, self._directory, log))
+        self.url = _ready(self._process, self._directory, log)
+
+    def kill(self) -> None:
+        """End the process at once (kill -9) and wait until it is gone; its data stay."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._running.close()
+
+    def pause(self) -> None:
+        """Stop the process where it is (SIGSTOP): connections stay open and nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused process go on; a running one is not changed."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Start again, killed before or not, with the same data on the same port."""
+        self._running.close()
+        port = urlsplit(self.url).port
+        self.start(-1 if port is None else port)
+
+    def close(self) -> None:
+        """End the server, also a paused one."""
+        if self._process is not None and self._process.ended() is None:
+            self.resume()
+        self._running.close()
 
 
 @contextlib.contextmanager
-def nats_server(port: int = -1, jetstream: bool = True) -> Iterator[NatsServer]:
+def nats_server(port: int = -1, jetstream: bool = True, settings: str = "") -> Iterator[NatsServer]:
     """Start a server on a loopback port, -1 for a free one, and end it, with its files, with the block.
 
-    Acknowledged messages are synced to disk at once, so that a kill loses none. Raises BrokerError where
-    the server is not installed, ends early, or is not ready within ``READY_SECONDS``.
+    Acknowledged messages are synced to disk at once, so that a kill loses none. ``settings`` is added to the
+    server's own configuration. Raises BrokerError where the server is not installed, ends early, or is not
+    ready within ``READY_SECONDS``.
     """
-    command = _command()
-    with ServerDirectory("nats") as directory:
-        config = directory / "server.conf"
+    with ServerDirectory("nats") as directory, contextlib.ExitStack() as end:
         store = f'jetstream {{ store_dir: "{directory / "store"}", sync_interval: always }}\n'
-        config.write_text(f"listen: 127.0.0.1:{port}\n{store if jetstream else ''}")
-        log = directory / "server.log"
-        words = [command, "-c", str(config), "--ports_file_dir", str(directory)]
-        with owned_process(words, directory, log) as process:
-            yield NatsServer(_ready(process, directory, log), process.pid)
+        server = NatsServer(directory, f"{store if jetstream else ''}{settings}")
+        end.callback(server.close)
+        server.start(port)
+        yield server
 
 
 def _command() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -44,6 +45,10 @@ class NatsProbe:
         with _broker_errors():
             return await self._stored()
 
+    async def now(self) -> int:
+        """This machine's time, which a server elsewhere shares within the slack of a lookup."""
+        return time.time_ns()
+
     async def accept_only(self, patterns: Sequence[str] | None) -> None:
         """By the subjects of the stream."""
         await self._update(subjects=list(patterns or self.subjects))
@@ -62,6 +67,12 @@ class NatsProbe:
             for info in await self.jetstream.consumers_info(self.stream):
                 config = replace(info.config, ack_wait=seconds)
                 await self.jetstream.add_consumer(self.stream, config)
+
+    async def held(self) -> int:
+        """Unacknowledged, of the consumer that has most."""
+        with _broker_errors():
+            infos = await self.jetstream.consumers_info(self.stream)
+        return max((info.num_ack_pending or 0 for info in infos), default=0)
 
     async def backlog(self) -> int:
         """Pending and unacknowledged, over all consumers."""

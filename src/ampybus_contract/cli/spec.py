@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ampybus_contract.cli import spec_diff
 from ampybus_contract.contract import data_directory, load_contract
 from ampybus_contract.contract.coverage import gaps, shown_by, summary
 from ampybus_contract.errors import SpecError, SpecProblem
@@ -40,6 +41,7 @@ def add(commands: Any) -> None:
     covered = actions.add_parser("coverage", help="print which checks show which requirement")
     covered.add_argument("directory", nargs="?", type=Path, default=None, help="default: the shipped spec")
     covered.set_defaults(run=coverage)
+    spec_diff.add(actions)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -37,27 +37,27 @@ def explosive(pattern: str) -> str | None:
     """Why a pattern must not meet foreign texts, in words, or None. The pattern must compile."""
     if len(pattern) > LONGEST_PATTERN:
         return f"{len(pattern)} characters, more than {LONGEST_PATTERN}"
-    automaton = _Automaton()
+    automaton = Automaton()
     try:
         automaton.add(_parser.parse(pattern))
         for inner in automaton.asides:
-            aside = _Automaton()
+            aside = Automaton()
             aside.add(inner)
             if aside.ambiguous_loop():
                 return "a loop in which one text can be matched in several ways"
-    except _TooLargeError:
+    except TooLargeError:
         return f"more than {MOST_POSITIONS} places once its repeats are written out"
     if automaton.ambiguous_loop():
         return "a loop in which one text can be matched in several ways"
     return None
 
 
-class _TooLargeError(Exception):
-    pass
+class TooLargeError(Exception):
+    """A pattern has more places than are looked at."""
 
 
 @dataclass(slots=True)
-class _Part:
+class Part:
     """A piece of the automaton: whether it matches nothing, and the positions it can begin and end with."""
 
     empty: bool = True
@@ -66,10 +66,10 @@ class _Part:
 
 
 @dataclass(slots=True)
-class _Automaton:
+class Automaton:
     """Positions with the characters they take, and which may follow which; ``doubled`` pairs in two ways.
 
-    ``idle`` counts the choices between ways to match nothing at all.
+    ``idle`` counts the choices between ways to match nothing at all; repeats of ``many`` count as endless.
     """
 
     takes: list[frozenset[int]] = field(default_factory=list)
@@ -78,21 +78,22 @@ class _Automaton:
     asides: list[Any] = field(default_factory=list)
     idle: int = 0
     idle_in_loop: bool = False
+    many: int = MANY
 
-    def add(self, tree: Iterable[tuple[Any, Any]]) -> _Part:
+    def add(self, tree: Iterable[tuple[Any, Any]]) -> Part:
         """The parts of a sequence, one after another."""
-        whole = _Part()
+        whole = Part()
         for code, argument in tree:
             whole = self._then(whole, self._part(code, argument))
         return whole
 
-    def _part(self, code: Any, argument: Any) -> _Part:
+    def _part(self, code: Any, argument: Any) -> Part:
         if code in (codes.LITERAL, codes.NOT_LITERAL, codes.ANY, codes.IN):
             return self._position(_characters(code, argument))
         if code is codes.BRANCH:
             found = [self.add(option) for option in argument[1]]
             self.idle += sum(part.empty for part in found) > 1
-            return _Part(
+            return Part(
                 any(part.empty for part in found),
                 frozenset().union(*(part.first for part in found)),
                 frozenset().union(*(part.last for part in found)),
@@ -103,43 +104,46 @@ class _Automaton:
             return self._repeat(*argument)
         if code in (codes.ASSERT, codes.ASSERT_NOT):
             self.asides.append(argument[1])
-        return _Part()
+        return Part()
 
-    def _repeat(self, low: int, high: int, body: Any) -> _Part:
-        if high >= MANY:
+    def _repeat(self, low: int, high: int, body: Any) -> Part:
+        if high >= self.many:
             idle = self.idle
+            before = Part()
+            for _ in range(min(low, self.many) - 1):
+                before = self._then(before, self.add(body))
             part = self._loop(self.add(body))
-            self.idle_in_loop |= self.idle > idle or (part.empty and low >= MANY)
-            return _Part(low == 0 or part.empty, part.first, part.last)
-        whole = _Part()
+            self.idle_in_loop |= self.idle > idle or (part.empty and low >= self.many)
+            return self._then(before, Part(low == 0 or part.empty, part.first, part.last))
+        whole = Part()
         for count in range(high):
             part = self.add(body)
-            whole = self._then(whole, _Part(count >= low or part.empty, part.first, part.last))
+            whole = self._then(whole, Part(count >= low or part.empty, part.first, part.last))
         return whole
 
-    def _loop(self, part: _Part) -> _Part:
+    def _loop(self, part: Part) -> Part:
         for one, other in product(part.last, part.first):
             if other in self.follow[one]:
                 self.doubled.add((one, other))
             self.follow[one].add(other)
         return part
 
-    def _then(self, left: _Part, right: _Part) -> _Part:
+    def _then(self, left: Part, right: Part) -> Part:
         for one in left.last:
             self.follow[one] |= right.first
-        return _Part(
+        return Part(
             left.empty and right.empty,
             left.first | (right.first if left.empty else frozenset()),
             right.last | (left.last if right.empty else frozenset()),
         )
 
-    def _position(self, characters: frozenset[int]) -> _Part:
+    def _position(self, characters: frozenset[int]) -> Part:
         if len(self.takes) >= MOST_POSITIONS:
-            raise _TooLargeError
+            raise TooLargeError
         here = len(self.takes)
         self.takes.append(characters)
         self.follow[here] = set()
-        return _Part(False, frozenset({here}), frozenset({here}))
+        return Part(False, frozenset({here}), frozenset({here}))
 
     def ambiguous_loop(self) -> bool:
         """Whether two different ways lead from one position back to it over the same text."""

@@ -107,6 +107,11 @@ def build(sources: Mapping[str, list[Source]]) -> Contract:
             for name, item in sources["samples"][0].data["domains"].items()
         },
         meaning=build_meaning(sources["payloads"][0].data),
+        suppressed=frozenset(
+            item["requirement"]
+            for head in sources.get("overlay", ())
+            for item in head.data.get("suppress", ())
+        ),
         checks={
             name: _check(name, item, requirements)
             for name, item in sources["checks"][0].data["checks"].items()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from ampybus_contract.contract.build import build
+from ampybus_contract.contract.descriptors import add_descriptors
 from ampybus_contract.contract.files import data_directory, read_spec
 from ampybus_contract.contract.meaning import meaning_problems
 from ampybus_contract.contract.model import Contract
-from ampybus_contract.contract.references import pattern_problems, reference_problems
-from ampybus_contract.errors import SpecError
+from ampybus_contract.contract.overlay import bases, suppression_problems
+from ampybus_contract.contract.references import REFERENCE_RULES, pattern_problems
+from ampybus_contract.contract.yaml_source import Source
+from ampybus_contract.errors import SpecError, SpecProblem
 
 
 @cache
@@ -20,14 +24,51 @@ def default_contract() -> Contract:
 
 
 def load_contract(directory: Path) -> Contract:
-    """Read and check all files of a spec directory. Raises SpecError with every problem found."""
+    """Read and check all files of a spec directory or overlay. Raises SpecError with every problem."""
     sources, problems = read_spec(directory)
-    if not problems:
-        problems += [
-            item for group in sources.values() for source in group for item in pattern_problems(source)
-        ]
-        problems += reference_problems(sources)
-        problems += meaning_problems(sources["payloads"][0])
+    broken = bool(problems)
+    for rule in (*REFERENCE_RULES, _meanings, _patterns, _suppressions):
+        problems += _found(rule, sources, broken)
+    if not broken:
+        for place in reversed(bases(directory, data_directory("spec"))):
+            problems += add_descriptors(place)
     if problems:
-        raise SpecError(problems)
+        raise SpecError(list(dict.fromkeys(problems)))
     return build(sources)
+
+
+Sources = Mapping[str, list[Source]]
+
+
+def _found(
+    rule: Callable[[Sources], Iterable[SpecProblem]], sources: Sources, broken: bool
+) -> list[SpecProblem]:
+    """What a rule finds; in files that depart from their schema, as much as it finds before it stumbles."""
+    found: list[SpecProblem] = []
+    try:
+        for problem in rule(sources):
+            found.append(problem)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+        if not broken:
+            raise
+    return found
+
+
+def _patterns(sources: Sources) -> Iterator[SpecProblem]:
+    for group in sources.values():
+        for source in group:
+            yield from pattern_problems(source)
+
+
+def _meanings(sources: Sources) -> Iterator[SpecProblem]:
+    yield from meaning_problems(sources["payloads"][0])
+
+
+def _suppressions(sources: Sources) -> Iterator[SpecProblem]:
+    levels = {
+        name: item["level"]
+        for source in sources["requirements"]
+        for name, item in source.data["requirements"].items()
+    }
+    for head in sources.get("overlay", []):
+        yield from suppression_problems(head, levels)

@@ -241,6 +241,7 @@ class Contract:
     infrastructure_headers: frozenset[str]
     samples: Mapping[str, SampleRule]
     meaning: PayloadMeaning
+    suppressed: frozenset[str]
     checks: Mapping[str, CheckRule]
 
     @property

@@ -32,30 +32,26 @@ def pattern_problems(source: Source) -> Iterator[SpecProblem]:
             yield source.problem(path, "a pattern without exponential backtracking", why, fix)
 
 
-def reference_problems(sources: Mapping[str, list[Source]]) -> list[SpecProblem]:
-    """Names that are used and not declared, or declared twice."""
-    everything = [source for kind, group in sources.items() if kind != "payloads" for source in group]
-    problems: list[SpecProblem] = []
+def _requirement_problems(sources: Mapping[str, list[Source]]) -> Iterator[SpecProblem]:
+    """Requirements that are declared twice, and names of requirements that nobody declares."""
     known: dict[str, str] = {}
     for source in sources["requirements"]:
         for name in source.data["requirements"]:
             if name in known:
                 got = f"{name}, also in {known[name]}"
-                problems.append(source.problem(f"/requirements/{name}", "a new ID", got, "rename one"))
+                yield source.problem(f"/requirements/{name}", "a new ID", got, "rename one")
             known[name] = source.file
-    for source in everything:
-        if source not in (*sources["requirements"], *sources["checks"]):
-            problems += [
-                source.problem(path, "a declared requirement ID", repr(item), "declare it in requirements/")
-                for path, item in used_requirements(source)
-                if item not in known
-            ]
-    problems += _unknown_checks(sources)
+    fix = "declare it in requirements/"
+    for kind, group in sources.items():
+        if kind in ("requirements", "checks", "payloads", "overlay"):
+            continue
+        for source in group:
+            for path, item in used_requirements(source):
+                if item not in known:
+                    yield source.problem(path, "a declared requirement ID", repr(item), fix)
     for path, item in _listed_requirements(sources["checks"][0]):
         if item not in known:
-            fix = "declare it in requirements/"
-            problems.append(sources["checks"][0].problem(path, "a declared requirement ID", repr(item), fix))
-    return problems + list(_domain_problems(sources["domain"])) + list(_name_problems(sources))
+            yield sources["checks"][0].problem(path, "a declared requirement ID", repr(item), fix)
 
 
 def _name_problems(sources: Mapping[str, list[Source]]) -> Iterator[SpecProblem]:
@@ -134,7 +130,8 @@ def _unknown_checks(sources: Mapping[str, list[Source]]) -> Iterator[SpecProblem
                 yield source.problem(path, "an ID that no check has", name, "give it another prefix")
 
 
-def _domain_problems(domains: list[Source]) -> Iterator[SpecProblem]:
+def _domain_problems(sources: Mapping[str, list[Source]]) -> Iterator[SpecProblem]:
+    domains = sources["domain"]
     names = [source.data["domain"] for source in domains]
     for source in domains:
         name = source.data["domain"]
@@ -146,3 +143,7 @@ def _domain_problems(domains: list[Source]) -> Iterator[SpecProblem]:
             for component in re.findall(r"\{([^}]*)\}", formula):
                 if component not in source.data["components"]:
                     yield source.problem(f"/{field}", "declared components", component, "declare it")
+
+
+REFERENCE_RULES = (_requirement_problems, _unknown_checks, _domain_problems, _name_problems)
+"""What is looked for in all files together: names that are used and not declared, or declared twice."""

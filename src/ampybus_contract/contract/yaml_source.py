@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +15,37 @@ from ampybus_contract.errors import SpecError, SpecProblem
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A parsed file: ``data``, and the 1-based line of each node by its slash-separated path."""
+    """A parsed file: ``data``, and the 1-based line of each node by its slash-separated path.
+
+    ``layers`` are files of overlays that were laid over it, in that order.
+    """
 
     file: str
     data: Any
     lines: dict[str, int]
+    layers: tuple[Source, ...] = ()
 
     def problem(self, path: str, expected: str, got: str, fix: str) -> SpecProblem:
-        """A problem at ``path``, or at its nearest ancestor that has a line."""
-        at = path
-        while at and at not in self.lines:
-            at = at.rpartition("/")[0]
-        return SpecProblem(self.file, self.lines.get(at, 1), path, expected, got, fix)
+        """A problem at ``path``, or at its nearest ancestor that has a line, in the last layer with it."""
+        nearest = max((self, *self.layers), key=lambda layer: len(layer.nearest(path)))
+        for layer in self.layers:
+            if len(layer.nearest(path)) == len(nearest.nearest(path)):
+                nearest = layer
+        line = nearest.lines.get(nearest.nearest(path), 1)
+        return SpecProblem(nearest.file, line, path, expected, got, fix)
+
+    def nearest(self, path: str) -> str:
+        """The path, or its nearest ancestor, that this file has a line for."""
+        while path and path not in self.lines:
+            path = path.rpartition("/")[0]
+        return path
+
+
+MOST_BYTES = 4 * 1024 * 1024
+MOST_NODES = 200_000
+MOST_LEVELS = 200
+_OPENING = re.compile(r"[\[{]|[\]}]")
+_STACKED = re.compile(r"(?:[-?:][ \t]+){100}")
 
 
 class _Reader:
@@ -32,19 +53,30 @@ class _Reader:
         self.source = Source(file, None, {})
         self.loader = yaml.SafeLoader("")
         self.problems: list[SpecProblem] = []
+        self.nodes = 0
 
     def plain(self, node: yaml.Node, path: str) -> Any:
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            fix = "write less, and few aliases of aliases"
+            raise SpecError([self.source.problem(path, f"at most {MOST_NODES} values", "more", fix)])
         self.source.lines[path] = node.start_mark.line + 1
-        if isinstance(node, yaml.MappingNode):
-            return self.mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.plain(item, f"{path}/{index}") for index, item in enumerate(node.value)]
-        if node.tag not in _SCALARS:
+        if node.tag not in _TAGS:
             self.problems.append(
                 self.source.problem(path, "plain data", f"the tag {node.tag}", "remove the tag")
             )
             return None
-        return str(node.value) if node.tag.endswith(":timestamp") else self.loader.construct_object(node)
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.plain(item, f"{path}/{index}") for index, item in enumerate(node.value)]
+        if node.tag.endswith(":timestamp"):
+            return str(node.value)
+        value = self.loader.construct_object(node)
+        if isinstance(value, float) and not math.isfinite(value):
+            fix = "write a number"
+            self.problems.append(self.source.problem(path, "a finite number", str(node.value), fix))
+        return value
 
     def mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -66,7 +98,8 @@ class _Reader:
         return result
 
 
-_SCALARS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")}
+_KINDS = ("str", "int", "float", "bool", "null", "timestamp", "map", "seq")
+_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in _KINDS}
 
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -80,7 +113,16 @@ def read_yaml(path: Path, name: str) -> Source:
     """
     reader = _Reader(name)
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise SpecError([SpecProblem(name, 1, "", f"at most {MOST_BYTES} bytes", f"{size}", "split it")])
+        text = path.read_text(encoding="utf-8")
+        if _deep(text):
+            got = "a deeper one"
+            raise SpecError(
+                [SpecProblem(name, 1, "", f"a nesting of at most {MOST_LEVELS}", got, "flatten it")]
+            )
+        node = yaml.compose(text, Loader=_LOADER)
         data = None if node is None else reader.plain(node, "")
     except OSError as error:
         raise SpecError(
@@ -100,3 +142,13 @@ def read_yaml(path: Path, name: str) -> Source:
     if reader.problems:
         raise SpecError(reader.problems)
     return Source(name, data, reader.source.lines)
+
+
+def _deep(text: str) -> bool:
+    """Whether a text may be nested deeper than a parser's stack bears; brackets in quotes count as well."""
+    level = 0
+    for match in _OPENING.finditer(text):
+        level = level + 1 if match[0] in "[{" else max(level - 1, 0)
+        if level > MOST_LEVELS:
+            return True
+    return _STACKED.search(text) is not None

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
-from google.protobuf import timestamp_pb2
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message import DecodeError as ProtobufDecodeError
@@ -15,41 +14,87 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from ampybus_contract.contract import data_directory
+from ampybus_contract.contract.descriptors import add_descriptors, described_files, described_version
 from ampybus_contract.errors import DecodeError
 
 
-@cache
 def message_type(fqdn: str) -> type[Message] | None:
-    """The class for a name such as ``ampy.bars.v1.Bar``, or None where ``ampy-proto`` has no such type."""
+    """The class for a name such as ``ampy.bars.v1.Bar``, or None where nothing describes such a type.
+
+    ``ampy-proto`` goes first; then what the specs loaded so far bring along (D8).
+    """
+    found = _packaged(fqdn)
+    if found is None:
+        _shipped()
+        found = _described(fqdn, described_version())
+    return found
+
+
+@cache
+def _shipped() -> None:
+    """Make the provisional types known also where no contract was loaded yet."""
+    add_descriptors(data_directory("spec"))
+
+
+@cache
+def _packaged(fqdn: str) -> type[Message] | None:
     package, _, name = fqdn.rpartition(".")
     parts = package.split(".")
     if len(parts) != 3 or parts[0] != "ampy":
         return None
     if not all(part.replace("_", "").isalnum() and part.isascii() for part in parts):
         return None
-    module_name = f"{package}.{parts[1]}_pb2"
     try:
-        module = importlib.import_module(module_name)
+        module = importlib.import_module(f"{package}.{parts[1]}_pb2")
     except ModuleNotFoundError:
-        return _provisional(fqdn)
+        return None
     found = getattr(module, name, None)
     return found if isinstance(found, type) and issubclass(found, Message) else None
 
 
-@cache
-def _provisional(fqdn: str) -> type[Message] | None:
-    """A type that only the spec has, from the compiled descriptors beside its ``.proto`` files (D8)."""
-    pool = DescriptorPool()
-    timestamp = FileDescriptorProto()
-    timestamp_pb2.DESCRIPTOR.CopyToProto(timestamp)
-    pool.Add(timestamp)
-    for path in sorted((data_directory("spec") / "proto").glob("*.binpb")):
-        for file in FileDescriptorSet.FromString(path.read_bytes()).file:
-            pool.Add(file)
+@lru_cache(4096)
+def _described(fqdn: str, version: int) -> type[Message] | None:
     try:
-        return GetMessageClass(pool.FindMessageTypeByName(fqdn))
+        return GetMessageClass(_pool(version).FindMessageTypeByName(fqdn))
     except KeyError:
         return None
+
+
+@lru_cache(2)
+def _pool(_version: int) -> DescriptorPool:
+    """A pool of what specs describe, with the files of protobuf and ``ampy-proto`` that it imports."""
+    pool = DescriptorPool()
+    known: set[str] = set()
+    waiting = list(described_files())
+    own = {file.name for file in waiting}
+
+    def add(file: FileDescriptorProto) -> None:
+        if file.name in known:
+            return
+        known.add(file.name)
+        for name in file.dependency:
+            if name not in own:
+                add(_imported(name))
+            else:
+                add(next(other for other in waiting if other.name == name))
+        pool.Add(file)
+
+    for file in waiting:
+        try:
+            add(file)
+        except (TypeError, KeyError, ImportError):
+            continue
+    return pool
+
+
+def _imported(name: str) -> FileDescriptorProto:
+    """A file of protobuf or ``ampy-proto`` by its name. Raises ImportError for any other."""
+    if not name.startswith(("google/protobuf/", "ampy/")) or not name.endswith(".proto"):
+        raise ImportError(name)
+    module = importlib.import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
+    file = FileDescriptorProto()
+    module.DESCRIPTOR.CopyToProto(file)
+    return file
 
 
 def decode(fqdn: str, payload: bytes) -> Message:

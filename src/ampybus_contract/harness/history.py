@@ -12,8 +12,10 @@ class Operation(StrEnum):
     """What an actor did with an envelope.
 
     ``inject`` and ``store`` are the harness's own view of the wire: what it put there without the binding,
-    and what it found there at the end. A ``subscribe`` has an empty envelope and a pattern. A ``fault`` is
-    what the harness did to the broker, a ``backlog`` how much the broker says is not acknowledged yet.
+    and what it found there at the end. A ``subscribe`` has an empty envelope and a pattern, and so has a
+    ``replay``: a group that takes replays. A ``fault`` is what the harness did to the broker, a ``backlog``
+    how much the broker says is not acknowledged yet, ``held`` how much of that one consumer was handed out.
+    A ``lag`` is what the binding says of a group, a ``slow`` how many priorities it was told to hold back.
     A ``buried`` says when so many dead letters were there. ``replace`` and ``remove`` spoiled the stored
     payload of a message. ``metrics``, ``log`` and ``span`` are what the binding showed of its work: all
     metrics, one record, one span. A ``secret`` is a password that the binding was given, a ``show`` a text
@@ -29,6 +31,10 @@ class Operation(StrEnum):
     FAULT = "fault"
     REDRIVE = "redrive"
     BACKLOG = "backlog"
+    REPLAY = "replay"
+    HELD = "held"
+    LAG = "lag"
+    SLOW = "slow"
     BURIED = "buried"
     REPLACE = "replace"
     REMOVE = "remove"
@@ -53,8 +59,8 @@ class Event:
     """One line of a history; ``at`` is monotonic nanoseconds, ``attempt`` counts deliveries from 1.
 
     ``pattern`` is what a delivering subscription asked for; ``error`` is what the binding said on a failure,
-    or what a fault was; ``count`` is the size of a backlog, ``said`` the text of telemetry, of a secret or of
-    what was shown.
+    or what a fault was; ``count`` is the figure of a backlog, of what is held, of a lag, of a slow; ``said``
+    the text of telemetry, of a secret or of what was shown.
     """
 
     at: int

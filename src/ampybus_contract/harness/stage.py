@@ -8,8 +8,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from ampybus_contract.bindings.protocol import Binding, Crashes, Endpoint, Redrives, Settlement, Subscription
-from ampybus_contract.brokers.levers import Levers
+from ampybus_contract.bindings.protocol import (
+    Binding,
+    Crashes,
+    Endpoint,
+    Handler,
+    Lags,
+    Redrives,
+    Replays,
+    Settlement,
+    Slows,
+    Subscription,
+)
+from ampybus_contract.brokers.levers import Clock, Holds, Levers
 from ampybus_contract.brokers.location import with_credentials
 from ampybus_contract.brokers.protocol import Probe
 from ampybus_contract.contract import Contract
@@ -92,6 +103,12 @@ class Stage:
             raise BrokerError("BROKER expected one that can be disturbed, got none. Fix: use another broker")
         return self.probe
 
+    async def now(self) -> int:
+        """The broker's time, in nanoseconds since the epoch. Raises BrokerError where it does not tell."""
+        if not isinstance(self.probe, Clock):
+            raise BrokerError("BROKER expected one that tells its time, got none. Fix: use another broker")
+        return await self.probe.now()
+
     def fault(self, what: str) -> None:
         """Note in the history what was done to the broker."""
         self._record("broker", Operation.FAULT, Outcome.OK, NOTHING, error=what)
@@ -102,6 +119,51 @@ class Stage:
         what = f"{count} messages are not acknowledged"
         self._record("broker", Operation.BACKLOG, Outcome.OK, NOTHING, error=what, count=count)
         return count
+
+    async def held(self) -> None:
+        """Note how much the broker says one consumer holds, where it says that."""
+        if isinstance(self.probe, Holds):
+            count = await self.probe.held()
+            self._record("broker", Operation.HELD, Outcome.OK, NOTHING, error=f"{count} held", count=count)
+
+    async def lag(self, expected: int, group: str = "consumer") -> None:
+        """Note the lag that the binding reports; it has until ``patience`` to report the expected one."""
+        binding = self.binding
+        if not isinstance(binding, Lags):
+            raise BindingCrashError("BINDING expected lag(group), as claimed. Fix: add the method")
+        said: list[int] = []
+
+        async def ask() -> int:
+            said.append(await self._call("lag", binding.lag(group)))
+            return said[-1]
+
+        await self._becomes(ask, lambda count: count == expected)
+        self._record(group, Operation.LAG, Outcome.OK, NOTHING, error=f"lag {said[-1]}", count=said[-1])
+
+    async def slow_down(self, levels: int) -> None:
+        """Tell the binding to hold back so many of the lowest priorities."""
+        if not isinstance(self.binding, Slows):
+            raise BindingCrashError("BINDING expected slow_down(levels), as claimed. Fix: add the method")
+        self._record("operator", Operation.SLOW, Outcome.OK, NOTHING, error=f"{levels} levels", count=levels)
+        await self._call("slow_down", self.binding.slow_down(levels))
+
+    async def answered(self, envelopes: Sequence[Envelope]) -> bool:
+        """Wait until all publishes of these have an outcome."""
+        wanted = {item.headers.get("message_id", "").lower() for item in envelopes}
+
+        def done() -> bool:
+            ends = (item for item in self.history if item.outcome is not Outcome.INVOKE)
+            return wanted <= {item.id for item in ends if item.operation is Operation.PUBLISH}
+
+        return await self._until(done)
+
+    async def rests(self) -> None:
+        """Wait until nothing happened for ``QUIET_SECONDS``."""
+        while True:
+            length = len(self.history)
+            await self.quiet()
+            if len(self.history) == length:
+                return
 
     async def drained(self) -> bool:
         """Wait until every message is acknowledged."""
@@ -189,6 +251,21 @@ class Stage:
 
         ``pause`` is what the handler does between a delivery and its answer.
         """
+        handle = self._handler(pattern, group, answer, pause)
+        self._record(group, Operation.SUBSCRIBE, Outcome.OK, NOTHING, pattern=pattern)
+        await self._call("subscribe", self.binding.subscribe(Subscription(pattern, group), handle))
+
+    async def take_replays(self, pattern: str, group: str = "replayer", pause: Pause | None = None) -> None:
+        """Let a group take what is replayed under a pattern. Raises BindingCrashError where it cannot."""
+        if not isinstance(self.binding, Replays):
+            raise BindingCrashError(
+                "BINDING expected take_replays(subscription, handler), as claimed. Fix: add the method"
+            )
+        handle = self._handler(pattern, group, None, pause)
+        self._record(group, Operation.REPLAY, Outcome.OK, NOTHING, pattern=pattern)
+        await self._call("take_replays", self.binding.take_replays(Subscription(pattern, group), handle))
+
+    def _handler(self, pattern: str, group: str, answer: Answer | None, pause: Pause | None) -> Handler:
         attempts: dict[tuple[str, bytes], int] = {}
 
         async def handle(envelope: Envelope) -> Settlement:
@@ -202,8 +279,7 @@ class Stage:
                 self._record(group, Operation.EFFECT, Outcome.OK, envelope, attempt, pattern)
             return settlement
 
-        self._record(group, Operation.SUBSCRIBE, Outcome.OK, NOTHING, pattern=pattern)
-        await self._call("subscribe", self.binding.subscribe(Subscription(pattern, group), handle))
+        return handle
 
     async def applied(self, envelopes: Sequence[Envelope], group: str = "consumer") -> bool:
         """Wait until all that were not refused took effect in a group.
@@ -331,10 +407,10 @@ class Stage:
                 return False
         return True
 
-    async def _call(self, name: str, work: Awaitable[object]) -> None:
+    async def _call(self, name: str, work: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                await work
+                return await work
         except TimeoutError as error:
             raise BindingCrashError(
                 f"BINDING expected {name}() to return within {CALL_SECONDS} s, it did not. "

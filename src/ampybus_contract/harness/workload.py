@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ampybus_contract.contract import Contract
-from ampybus_contract.envelope import Envelope, Headers, uuid7
+from ampybus_contract.envelope import Envelope, Headers, Topic, uuid7
 from ampybus_contract.envelope.codec import compress
 from ampybus_contract.envelope.formula import fill
 from ampybus_contract.envelope.registry import message_type
@@ -74,6 +74,41 @@ class Workload:
                 return name
         raise self._no_samples("a domain with dedupe_key")
 
+    def replayed_domain(self, scope: str) -> str:
+        """A domain that is replayed by this scope."""
+        for name in self.domains:
+            if self.contract.domains[name].replay == scope:
+                return name
+        raise self._no_samples(f"a domain that is replayed by {scope}")
+
+    def replay_request(
+        self,
+        like: Envelope,
+        window: tuple[int, int] | None = None,
+        key: str = "*",
+        pattern: str = "",
+    ) -> Envelope:
+        """A request to replay the domain of an envelope: a window in nanoseconds, or a key.
+
+        ``pattern`` is a subject pattern instead of all of the domain.
+        """
+        self.made += 1
+        topic = Topic.parse(like.topic)
+        message = self._message(self.contract.replay.request)
+        message.request_id = f"replay-{self.made}"
+        message.domain, message.version, message.subject_pattern = topic.domain, topic.version, pattern
+        message.scope, message.reason = key, "conformance"
+        if window is not None:
+            message.start.FromNanoseconds(window[0])
+            message.end.FromNanoseconds(window[1])
+        text = fill(self.contract.replay.control_topic, {"prefix": topic.prefix, "env": topic.env})
+        rule = self.contract.domains[Topic.parse(text).domain]
+        headers = self._headers(self.contract.replay.request)
+        if rule.key:
+            headers["partition_key"] = fill(rule.key, {"domain": topic.domain, "scope": key})
+        payload: bytes = message.SerializeToString(deterministic=True)
+        return Envelope(text, Headers(headers), payload)
+
     def envelope(
         self,
         domain: str,
@@ -91,9 +126,7 @@ class Workload:
         rule, sample = self.contract.domains[domain], self.contract.samples[domain]
         values = self.parts(domain, key) | dict(parts or {})
         payload = self._payload(domain, values, "x" * size)
-        base = {name: item.example for name, item in self.contract.headers.items() if item.required}
-        base["message_id"] = str(uuid7(EPOCH_MS + self.made, self.random.getrandbits(74)))
-        base["schema_fqdn"] = sample.payload
+        base = self._headers(sample.payload)
         if rule.key:
             base["partition_key"] = fill(rule.key, values)
         if rule.dedupe_key:
@@ -140,20 +173,30 @@ class Workload:
         envelope = self.envelope(domain, key)
         return Envelope(envelope.topic, envelope.headers.with_(**examples), b"")
 
+    def _headers(self, fqdn: str) -> dict[str, str]:
+        """Every required header, with an id of its own."""
+        base = {name: item.example for name, item in self.contract.headers.items() if item.required}
+        base["message_id"] = str(uuid7(EPOCH_MS + self.made, self.random.getrandbits(74)))
+        base["schema_fqdn"] = fqdn
+        return base
+
+    def _message(self, fqdn: str) -> Any:
+        kind = message_type(fqdn)
+        if kind is None:
+            fix = "name a type of ampy-proto, or put its .proto under spec/proto"
+            raise SpecError([SpecProblem("samples.yaml", 1, "/domains", "a payload type", fqdn, fix)])
+        return kind()
+
     def _payload(self, domain: str, parts: dict[str, str], filler: str) -> bytes:
         rule, sample = self.contract.domains[domain], self.contract.samples[domain]
-        kind = message_type(sample.payload)
-        if kind is None:
-            fix = "name a type of ampy-proto"
-            path = f"/domains/{domain}/payload"
-            raise SpecError([SpecProblem("samples.yaml", 1, path, "a payload type", sample.payload, fix)])
-        message = kind()
+        message = self._message(sample.payload)
         for name, text in parts.items():
             _set(message, rule.components[name].paths[0], text)
         _set(message, sample.counter, self.made)
         if filler:
             _set(message, sample.filler, filler)
-        return message.SerializeToString(deterministic=True)
+        serialized: bytes = message.SerializeToString(deterministic=True)
+        return serialized
 
 
 def _set(message: Any, path: str, value: object) -> None:

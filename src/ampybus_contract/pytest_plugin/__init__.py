@@ -56,7 +56,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="a YAML list of what the binding is known to break, with reason, issue link and expiry date",
     )
-    group.addoption("--ampybus-spec", metavar="DIR", default=None, help="judge by another spec directory")
+    group.addoption(
+        "--ampybus-domain", metavar="NAME", default=None, help="use this domain's samples wherever they fit"
+    )
+    group.addoption(
+        "--ampybus-spec", metavar="DIR", default=None, help="judge by another spec directory, or an overlay"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -33,7 +33,9 @@ def ampybus_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
     except AmpyBusError as error:
         pytest.exit(str(error), returncode=USAGE)
     try:
-        run.heading = Heading(run.binding, run.broker, opened.name, dict(opened.settings), run.seed)
+        run.heading = Heading(
+            run.binding, run.broker, opened.name, dict(opened.settings), run.seed, run.domain
+        )
         yield Judge(run.contract, opened, run.factory, run.seed)
     finally:
         context.__exit__(None, None, None)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from ampybus_contract.contract import data_directory, default_contract, load_contract
+from ampybus_contract.contract import Contract, data_directory, default_contract, load_contract
 from ampybus_contract.contract.digest import spec_digest
-from ampybus_contract.errors import AmpyBusError
+from ampybus_contract.errors import AmpyBusError, TargetError
 from ampybus_contract.exit_codes import FINDINGS, INCONCLUSIVE, INTERNAL, USAGE
 from ampybus_contract.harness.verdicts import Result, Verdict
 from ampybus_contract.pytest_plugin.deviations import read_deviations, stale
@@ -37,7 +38,9 @@ class ConformanceRun:
         self.started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         directory = config.getoption("ampybus_spec")
         try:
-            self.contract = load_contract(Path(directory)) if directory else default_contract()
+            self.domain: str | None = config.getoption("ampybus_domain")
+            whole = load_contract(Path(directory)) if directory else default_contract()
+            self.contract = _preferring(whole, self.domain) if self.domain else whole
             self.digest = spec_digest(Path(directory) if directory else data_directory("spec"))
             self.factory = binding_factory(self.binding, self.contract)
             for path in self.files:
@@ -124,3 +127,14 @@ class ConformanceRun:
                 terminalreporter.write_line(str(error), red=True)
             else:
                 terminalreporter.write_line(f"report: {path}")
+
+
+def _preferring(contract: Contract, domain: str) -> Contract:
+    """The contract with a domain's samples before all others. Raises TargetError where it has none."""
+    if domain not in contract.samples:
+        known = ", ".join(contract.samples)
+        raise TargetError(
+            f"TARGET expected a domain with samples, one of {known}, got {domain!r}. "
+            "Fix: add it to samples.yaml"
+        )
+    return replace(contract, samples={domain: contract.samples[domain], **contract.samples})

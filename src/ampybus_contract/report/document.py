@@ -23,13 +23,14 @@ SCHEMA = Path(__file__).with_name("schema") / "report.schema.json"
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What was judged, where, and by which seed; ``broker`` is the word of the command line, if any."""
+    """What was judged, where, and by which seed; broker and domain are words of the command line, if any."""
 
     binding: str
     broker: str | None
     broker_name: str
     settings: Mapping[str, str]
     seed: int
+    domain: str | None = None
 
     def __post_init__(self) -> None:
         """Forget credentials: no form of the report may hold them."""
@@ -129,6 +130,8 @@ def again(heading: Heading, check: str) -> str:
     words = ["pytest", "--ampybus-conformance", "--ampybus-binding", heading.binding]
     if heading.broker:
         words += ["--ampybus-broker", heading.broker]
+    if heading.domain:
+        words += ["--ampybus-domain", heading.domain]
     words += ["--ampybus-seed", str(heading.seed), "-k", check]
     return shlex.join(words)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ampybus_contract.envelope import Envelope, Topic
-from ampybus_contract.strategies.breaking import Way, one_of, with_topic
+from ampybus_contract.strategies.breaking import Way, one_of, own_shapes, with_topic
 from ampybus_contract.strategies.entropy import Entropy
 from ampybus_contract.strategies.envelope_maker import EnvelopeMaker, Made, Shape
 
@@ -18,7 +18,7 @@ def topic_ways(maker: EnvelopeMaker) -> Iterator[Way]:
     yield Way(ids["environment"], shapes, broken.environment)
     yield Way(ids["domain"], shapes, broken.domain)
     yield Way(ids["version"], shapes, broken.version)
-    yield Way(ids["subtopic"], shapes, broken.subtopic, partial=True)
+    yield Way(ids["subtopic"], own_shapes(maker), broken.subtopic, partial=True)
     yield Way(ids["wildcard"], shapes, broken.wildcard)
 
 

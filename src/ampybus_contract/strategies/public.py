@@ -41,7 +41,7 @@ def entropy(size: int = ENTROPY_BYTES) -> SearchStrategy[Entropy]:
     return st.binary(min_size=size, max_size=size).map(Entropy)
 
 
-def envelopes(contract: Contract | None = None, domain: str | None = None) -> SearchStrategy[Envelope]:
+def envelopes(domain: str | None = None, *, contract: Contract | None = None) -> SearchStrategy[Envelope]:
     """Envelopes that keep the contract: no finding of any level.
 
     ``contract`` is the shipped one for None; ``domain`` narrows to one of its domains. Boundaries come often:
@@ -52,18 +52,18 @@ def envelopes(contract: Contract | None = None, domain: str | None = None) -> Se
     return _envelopes(maker, maker.shapes(domain), wishes(maker.contract))
 
 
-def topics(contract: Contract | None = None, domain: str | None = None) -> SearchStrategy[str]:
+def topics(domain: str | None = None, *, contract: Contract | None = None) -> SearchStrategy[str]:
     """Concrete topics of all domains or one; ``Topic.parse`` takes them apart."""
     maker = maker_of(contract)
     return _envelopes(maker, maker.shapes(domain), [Wish()]).map(_topic)
 
 
-def headers(contract: Contract | None = None, domain: str | None = None) -> SearchStrategy[Headers]:
+def headers(domain: str | None = None, *, contract: Contract | None = None) -> SearchStrategy[Headers]:
     """Header sets as envelopes carry them, with optional and unknown headers."""
-    return envelopes(contract, domain).map(_headers)
+    return envelopes(domain, contract=contract).map(_headers)
 
 
-def payloads(fqdn: str, contract: Contract | None = None) -> SearchStrategy[Message]:
+def payloads(fqdn: str, *, contract: Contract | None = None) -> SearchStrategy[Message]:
     """Decoded messages of a payload type, such as ``ampy.bars.v1.Bar``, that mean something.
 
     The items of a batch are independent of one another; in ``envelopes`` they share a key. Raises

@@ -27,7 +27,7 @@ from ampybus_contract.strategies.public import MAKERS_KEPT, entropy, maker_of, w
 _TRIALS = 4
 
 
-def invalid_envelopes(requirement: str, contract: Contract | None = None) -> SearchStrategy[Envelope]:
+def invalid_envelopes(requirement: str, *, contract: Contract | None = None) -> SearchStrategy[Envelope]:
     """Envelopes that violate ``requirement`` and no other.
 
     Raises StrategyError for an id that the contract does not have, and for a requirement that no single

@@ -56,8 +56,8 @@ class Sent:
 
 def workloads(
     domain: str,
-    contract: Contract | None = None,
     *,
+    contract: Contract | None = None,
     keys: int = 3,
     min_size: int = 1,
     max_size: int = 20,

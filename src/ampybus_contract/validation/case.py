@@ -20,7 +20,9 @@ class Case:
         self.findings: list[Finding] = []
 
     def report(self, requirement: str, where: str, expected: str, got: str, hint: str = "") -> None:
-        """Add a finding; level, text and fix come from the requirement."""
+        """Add a finding; level, text and fix come from the requirement. Overlays may suppress it."""
+        if requirement in self.contract.suppressed:
+            return
         rule = self.contract.requirements[requirement]
         shown = got if len(got) <= 120 else f"{got[:117]}..."
         self.findings.append(

@@ -3,6 +3,12 @@
 Each gives one Anomaly for each case, and an empty list for a good history.
 """
 
+from ampybus_contract.harness.checkers.backpressure import (
+    in_flight_exceeded,
+    lag_wrong,
+    nothing_slowed,
+    priority_inverted,
+)
 from ampybus_contract.harness.checkers.dead_letters import (
     acked_before_dead_letter,
     dead_letter_changed,
@@ -57,6 +63,19 @@ from ampybus_contract.harness.checkers.publishing import (
     violation_accepted,
 )
 from ampybus_contract.harness.checkers.reading import Checker, History, is_dead_letter
+from ampybus_contract.harness.checkers.replay import (
+    live_disturbed,
+    live_paused,
+    nothing_replayed,
+    replay_changed,
+    replay_cross_env,
+    replay_incomplete,
+    replay_outside_scope,
+    replay_outside_window,
+    replay_reordered,
+    replay_unrequested,
+    request_skipped,
+)
 from ampybus_contract.harness.checkers.retries import (
     attempts_wrong,
     backoff_unjittered,
@@ -89,15 +108,21 @@ __all__ = [
     "hint_missing",
     "id_invented",
     "id_rewritten",
+    "in_flight_exceeded",
     "is_dead_letter",
     "key_reordered",
     "key_wrong",
+    "lag_wrong",
     "large_payload_lost",
     "latency_negative",
+    "live_disturbed",
+    "live_paused",
     "log_incomplete",
     "lost_write",
     "metric_misnamed",
+    "nothing_replayed",
     "nothing_shown",
+    "nothing_slowed",
     "object_unverified",
     "other_key_blocked",
     "outside_pattern",
@@ -105,10 +130,19 @@ __all__ = [
     "payload_logged",
     "poison_delivered",
     "poison_retried",
+    "priority_inverted",
     "reason_undeclared",
     "reason_wrong",
     "redrive_wrong",
     "refused_valid",
+    "replay_changed",
+    "replay_cross_env",
+    "replay_incomplete",
+    "replay_outside_scope",
+    "replay_outside_window",
+    "replay_reordered",
+    "replay_unrequested",
+    "request_skipped",
     "required_header_altered",
     "required_header_missing",
     "retry_count_wrong",

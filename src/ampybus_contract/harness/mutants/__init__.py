@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.harness.mutants import (
+    backpressure,
     dead_letters,
     envelope,
     idempotency,
@@ -15,6 +16,7 @@ from ampybus_contract.harness.mutants import (
     observability,
     ordering,
     pointers,
+    replay,
     retries,
     security,
     topics,
@@ -33,6 +35,8 @@ CHAPTERS = (
     pointers,
     observability,
     security,
+    replay,
+    backpressure,
 )
 
 __all__ = ["Mutant", "mutants"]

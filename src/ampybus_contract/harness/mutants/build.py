@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ampybus_contract.bindings.consumer import ConsumerGroup
 from ampybus_contract.bindings.protocol import Endpoint, Handler, Settlement, Subscription
 from ampybus_contract.bindings.reference import ReferenceBinding
-from ampybus_contract.bindings.transport import Incoming, Transport
+from ampybus_contract.bindings.transport import Incoming, Reads, Span, Transport
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.validation import validate
@@ -60,6 +60,10 @@ class ChangesSends:
 
     async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
         return await self.inner.consume(subscription)
+
+    def read(self, pattern: str, span: Span) -> AsyncIterator[Incoming]:
+        assert isinstance(self.inner, Reads)
+        return self.inner.read(pattern, span)
 
     async def close(self) -> None:
         await self.inner.close()

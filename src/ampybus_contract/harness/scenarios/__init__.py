@@ -1,5 +1,6 @@
 """What is done to a binding; none of these knows what is right."""
 
+from ampybus_contract.harness.scenarios.backpressure import behind, held_handlers, slowed_producer
 from ampybus_contract.harness.scenarios.dead_letters import poison
 from ampybus_contract.harness.scenarios.envelope import payload_sizes, round_trip, unknown_encoding, versions
 from ampybus_contract.harness.scenarios.idempotency import (
@@ -28,6 +29,15 @@ from ampybus_contract.harness.scenarios.ordering import (
     snapshots,
     steps,
 )
+from ampybus_contract.harness.scenarios.replay import (
+    one_key,
+    replay_beside_live,
+    replayed_sinks,
+    requested_in_one_env,
+    same_window_twice,
+    stored_late,
+    window_edges,
+)
 from ampybus_contract.harness.scenarios.retries import (
     dead_letter_outage,
     failing_dead_letters,
@@ -48,6 +58,7 @@ __all__ = [
     "absent_object",
     "after_the_window",
     "bad_topics",
+    "behind",
     "busy",
     "compression_threshold",
     "crash_before_ack",
@@ -60,6 +71,7 @@ __all__ = [
     "every_name",
     "failing_dead_letters",
     "fast_clock",
+    "held_handlers",
     "held_key",
     "hopeless",
     "keyed_stream",
@@ -68,6 +80,7 @@ __all__ = [
     "lost_acks",
     "many_keys",
     "missing_keys",
+    "one_key",
     "other_case",
     "payload_sizes",
     "personal_data",
@@ -75,14 +88,21 @@ __all__ = [
     "poison",
     "redriven",
     "replaced_object",
+    "replay_beside_live",
+    "replayed_sinks",
+    "requested_in_one_env",
     "round_trip",
     "same_dedupe_key",
+    "same_window_twice",
     "separators",
+    "slowed_producer",
     "snapshots",
     "steps",
+    "stored_late",
     "unknown_encoding",
     "versions",
     "wildcard_subscriptions",
     "wildcard_topics",
+    "window_edges",
     "wrong_keys",
 ]
