@@ -9,13 +9,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def listening() -> Iterator[list[str]]:
-    """The records of all loggers, as text with their tracebacks, while the block runs."""
+    """The records of all loggers, as text with their tracebacks, while the block runs.
+
+    From INFO on, as services run: below that, client libraries print what they send to a broker.
+    """
     lines: list[str] = []
     root = logging.getLogger()
     handler = _Lines(lines)
     before = root.level
     root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
+    root.setLevel(logging.INFO)
     try:
         yield lines
     finally:

@@ -374,7 +374,9 @@ class Stage:
 
     def show(self, what: str, text: str) -> None:
         """Record a text that anybody may get to see."""
-        self._record("binding", Operation.SHOW, Outcome.OK, NOTHING, error=what, said=text)
+        self._record(
+            "binding", Operation.SHOW, Outcome.OK, NOTHING, error=f"{what}: {text[:SHOWN]}", said=text
+        )
 
     async def happens(self, event: asyncio.Event) -> bool:
         """Wait ``patience`` seconds for an event."""
