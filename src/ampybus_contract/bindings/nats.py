@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import nats
@@ -33,6 +33,14 @@ READER_SECONDS = 3_600.0
 READ_SECONDS = 5.0
 
 
+@dataclass(slots=True)
+class _Denial:
+    """What the server's words name when they deny this one act, and the words once they came."""
+
+    sign: str
+    words: str = ""
+
+
 class NatsTransport:
     """Subject = topic, headers = NATS headers, deduplication by the contract's mapping."""
 
@@ -40,8 +48,7 @@ class NatsTransport:
         self.contract = contract or default_contract()
         self.client: Client | None = None
         self.stream = ""
-        self._last_words = ""
-        self._refusable: dict[asyncio.Timeout, str] = {}
+        self._refusable: dict[asyncio.Timeout, _Denial] = {}
 
     @property
     def _jetstream(self) -> JetStreamContext:
@@ -51,33 +58,39 @@ class NatsTransport:
 
     async def open(self, endpoint: Endpoint) -> None:
         """Connect. Raises BrokerError where no server answers."""
+        denial = _Denial("authorization violation")
+        client = Client()
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                self.client = await nats.connect(
-                    endpoint.url, max_reconnect_attempts=RECONNECTS, error_cb=self._hear
+            async with asyncio.timeout(CONNECT_SECONDS), self._unless(denial):
+                await client.connect(
+                    endpoint.url,
+                    max_reconnect_attempts=RECONNECTS,
+                    error_cb=self._hear,
+                    inbox_prefix=endpoint.inbox,
                 )
         except (OSError, nats.errors.Error, TimeoutError) as error:
+            await client.close()
             raise BrokerError(
-                f"BROKER expected a NATS server that lets this user in, got {type(error).__name__} "
-                f"{self._last_words}. Fix: start nats-server -js, see user and password"
+                "BROKER expected a NATS server that lets this user in, got "
+                f"{denial.words or type(error).__name__}. Fix: start nats-server -js, see user and password"
             ) from error
-        self.stream = endpoint.stream
+        self.client, self.stream = client, endpoint.stream
 
     async def _hear(self, error: Exception) -> None:
         """Take the server's words: a denial comes only here, and ends what waits for an answer to it."""
-        self._last_words = str(error)
-        words, now = self._last_words.lower(), asyncio.get_running_loop().time()
-        for scope, sign in self._refusable.items():
-            if "permissions violation" in words and sign.lower() in words:
+        words, now = str(error), asyncio.get_running_loop().time()
+        for scope, denial in self._refusable.items():
+            if "violation" in words.lower() and denial.sign.lower() in words.lower() and not denial.words:
+                denial.words = words
                 scope.reschedule(now)
 
     @contextlib.asynccontextmanager
-    async def _unless_denied(self, sign: str) -> AsyncIterator[asyncio.Timeout]:
-        """Raise TimeoutError in the block as soon as the server denies what ``sign`` is in the words of."""
+    async def _unless(self, denial: _Denial) -> AsyncIterator[None]:
+        """Raise TimeoutError in the block as soon as the server says the denial's words."""
         async with asyncio.timeout(None) as scope:
-            self._refusable[scope] = sign
+            self._refusable[scope] = denial
             try:
-                yield scope
+                yield
             finally:
                 del self._refusable[scope]
 
@@ -89,9 +102,9 @@ class NatsTransport:
         if rule.deduplication_value in headers:
             headers[rule.deduplication_header] = act + headers[rule.deduplication_value].lower()
         self._refuse(headers, envelope)
-        denied: asyncio.Timeout | None = None
+        denial = _Denial(f'publish to "{envelope.topic}"')
         try:
-            async with self._unless_denied(f'"{envelope.topic}"') as denied:
+            async with self._unless(denial):
                 await jetstream.publish(envelope.topic, envelope.payload, headers=headers)
         except nats.js.errors.NoStreamResponseError as error:
             raise _refused(
@@ -100,9 +113,9 @@ class NatsTransport:
         except (nats.errors.BadSubjectError, nats.errors.MaxPayloadError, nats.js.errors.APIError) as error:
             raise _refused("an accepted message", str(error), "see the server's words") from error
         except (nats.errors.Error, TimeoutError) as error:
-            if denied is not None and denied.expired():
+            if denial.words:
                 raise _refused(
-                    "a user who may publish to the topic", self._last_words, "see the user's permissions"
+                    "a user who may publish to the topic", denial.words, "see the user's permissions"
                 ) from error
             raise PublishError(
                 f"PUBLISH expected an ack within {PUBLISH_SECONDS} s, got {type(error).__name__}: "
@@ -126,23 +139,23 @@ class NatsTransport:
     async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
         """Attach a durable pull consumer."""
         durable = self._durable(subscription.group)
-        denied: asyncio.Timeout | None = None
+        denial = _Denial(f".{self.stream}.")
         try:
-            async with self._unless_denied(f".{self.stream}.") as denied:
+            async with self._unless(denial):
                 pulled = await self._jetstream.pull_subscribe(
                     subscription.pattern,
                     durable=durable,
                     stream=self.stream,
                     config=ConsumerConfig(
+                        name=durable,
                         ack_policy=AckPolicy.EXPLICIT,
                         ack_wait=ACK_WAIT_SECONDS,
                         max_ack_pending=self.contract.backpressure.in_flight,
                     ),
                 )
         except (nats.errors.Error, TimeoutError) as error:
-            got = self._last_words if denied is not None and denied.expired() else error
             raise BrokerError(
-                f"BROKER expected the stream {self.stream}, got {got}. "
+                f"BROKER expected the stream {self.stream}, got {denial.words or error}. "
                 "Fix: create it, start with -js, see the user's permissions"
             ) from error
         return _messages(pulled, self.contract.nats.deduplication_header)

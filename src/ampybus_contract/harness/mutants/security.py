@@ -72,10 +72,10 @@ def mutants(contract: Contract) -> list[Mutant]:
         Mutant("scans headers only", "SEC-09", _blind(lambda item: item.where.startswith("payload"))),
         Mutant("scans payloads only", "SEC-09", _blind(lambda item: item.where.startswith("headers"))),
         Mutant("knows no undeclared fields", "SEC-09", _blind(lambda item: item.requirement == fields)),
-        Mutant("puts its URL into an error", "SEC-10", ShowsItsUrl),
         Mutant("logs its URL", "SEC-10", LogsItsUrl),
         Mutant("shows its URL in its repr", "SEC-10", PrintsItsUrl),
         Mutant("puts its URL into dead letters", "SEC-10", NamesItsUrlInDeadLetters),
+        Mutant("puts its URL into an error", "SEC-10", ShowsItsUrl),
         Mutant("takes personal data that arrives", "SEC-09", TakesWhatArrives),
     ]
 
