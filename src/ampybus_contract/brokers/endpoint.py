@@ -18,9 +18,9 @@ class Endpoint:
     and every consumer group id: the topic ``ampy.dev.bars.v1.XNAS.AAPL`` goes to the Kafka topic
     ``{prefix}ampy.dev.bars.v1``, which is there already. It is empty outside of conformance runs. ``native``
     is the broker itself where it is in process, ``state`` a directory of the run in which a binding may keep
-    what has to survive a crash, ``telemetry`` one for what it shows of its work (``bindings.protocol`` says in
-    which files); None asks for none. ``blobs`` is the base URI below which a binding that claims ``pointer``
-    stores payloads that are too large for the bus.
+    what has to survive a crash, ``telemetry`` one for what it shows of its work (``bindings.protocol`` says
+    in which files); None asks for none. ``blobs`` is the base URI below which a binding that claims
+    ``pointer`` stores payloads that are too large for the bus.
     """
 
     url: str = field(repr=False)
