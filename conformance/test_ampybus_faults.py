@@ -11,3 +11,8 @@ from ampybus_contract.pytest_plugin import ConformanceCheck
 @pytest.mark.ampybus("FLT-06")
 def test_a_lost_acknowledgement_is_indefinite(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.lost_acks, checkers.definite_but_stored, checkers.id_invented, checkers.lost_write)
+
+
+@pytest.mark.ampybus("FLT-07")
+def test_a_clock_ahead_gives_no_negative_latency(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.fast_clock, checkers.latency_negative)

@@ -24,3 +24,13 @@ def test_pointer_headers_come_all_together(ampybus: ConformanceCheck) -> None:
 def test_a_decompression_bomb_is_capped(ampybus: ConformanceCheck) -> None:
     refused = checkers.violation_accepted(lambda contract: [contract.payload.requirements["encoding"]])
     ampybus(scenarios.decompression_bomb, refused, checkers.poison_delivered, checkers.reason_wrong)
+
+
+@pytest.mark.ampybus("BIG-04")
+def test_a_stored_object_is_verified(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.replaced_object, checkers.large_payload_lost, checkers.object_unverified)
+
+
+@pytest.mark.ampybus("BIG-05")
+def test_an_absent_object_is_tried_again_within_the_bound(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.absent_object, checkers.large_payload_lost, checkers.absence_mishandled)

@@ -95,7 +95,10 @@ wrong_on_wire = checkers.broken_on_wire(lambda contract: contract.key_requiremen
 REDRIVE = Event(0, "operator", Operation.REDRIVE, Outcome.OK, A)
 refuses_keys = checkers.violation_accepted(lambda contract: contract.key_requirements.values())
 
+SECRET = Event(0, "operator", Operation.SECRET, Outcome.OK, A, said="pass-1")
+
 GOOD = [
+    SECRET,
     SUBSCRIBED,
     *published(A),
     *published(B),
@@ -119,6 +122,14 @@ GOOD = [
 BAD: list[tuple[checkers.Checker, list[Event], int]] = [
     (checkers.nothing_shown, published(A, Outcome.INFO), 1),
     (checkers.nothing_shown, [SUBSCRIBED, *published(A)], 1),
+    (
+        checkers.credential_shown,
+        [SECRET, *published(A, Outcome.FAIL, error="not at me:pass-1@host")],
+        1,
+    ),
+    (checkers.credential_shown, [SECRET, delivered(changed(A, x_note="pass-1"))], 1),
+    (checkers.credential_shown, [SECRET, replace(backlog(0), said="key cGFzcy0x")], 1),
+    (checkers.credential_shown, [backlog(0)], 1),
     (checkers.lost_write, [SUBSCRIBED, *published(A), *published(B), delivered(B)], 1),
     (
         checkers.duplicate_effect,
@@ -131,6 +142,7 @@ BAD: list[tuple[checkers.Checker, list[Event], int]] = [
     (checkers.header_changed, [*published(A), delivered(changed(A, source="other"))], 2),
     (checkers.unknown_header_changed, [*published(changed(A, x_one="1")), delivered(A)], 2),
     (checkers.required_header_missing, [*published(A), delivered(changed(A, run_id=None))], 2),
+    (checkers.required_header_altered, [*published(A), delivered(changed(A, producer="other"))], 2),
     (checkers.time_rewritten, [*published(A), delivered(changed(A, produced_at="2025-09-05T19:31:01"))], 2),
     (checkers.time_rewritten, [*published(A), delivered(changed(A, produced_at="2025-09-05T19:31:02Z"))], 2),
     (checkers.id_rewritten, [*published(A), stored(changed(A, message_id="no uuid"))], 1),
@@ -146,6 +158,8 @@ BAD: list[tuple[checkers.Checker, list[Event], int]] = [
     (checkers.outside_pattern, [delivered(A, pattern=OTHER.topic)], 1),
     (checkers.dead_letter_missing, [injected(POISON)], 1),
     (checkers.dead_letter_missing, [injected(POISON), buried(POISON), buried(POISON)], 3),
+    (checkers.dead_letter_changed, [injected(POISON)], 1),
+    (checkers.dead_letter_changed, [injected(POISON), buried(replace(POISON, payload=b""))], 2),
     (checkers.dead_letter_changed, [injected(POISON), buried(POISON, message_id="other")], 2),
     (checkers.dead_letter_changed, [injected(POISON), buried(POISON, dlq_reason="it broke")], 2),
     (checkers.dead_letter_changed, [injected(POISON), buried(POISON, dlq_origin_topic=OTHER.topic)], 2),
@@ -211,6 +225,12 @@ def test_pauses_as_the_contract_says_are_no_anomaly() -> None:
 
 def test_a_message_stored_again_as_it_first_was_is_a_good_redrive() -> None:
     assert checkers.redrive_wrong([REDRIVE, stored(A), buried(A), stored(A)], CONTRACT) == []
+
+
+def test_a_shown_credential_is_masked_in_the_evidence() -> None:
+    history = [SECRET, delivered(changed(A, x_note="pass-1"))]
+    (anomaly,) = checkers.credential_shown(history, CONTRACT)
+    assert "pass-1" not in str(anomaly)
 
 
 def test_order_is_judged_within_a_key_only() -> None:

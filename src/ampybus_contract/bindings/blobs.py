@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import from_url
+from obstore.store import LocalStore, from_url
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.errors import BlobError
@@ -20,7 +20,8 @@ class BlobStore:
 
     ``base`` is a directory (``file:///…``), a bucket with an optional prefix (``s3://bucket/prefix``), or
     any other URL that obstore reads; ``options`` go to it (endpoint, region, keys). Only objects below the
-    base are fetched, so that a pointer cannot make a consumer read from anywhere else.
+    base are fetched, so that a pointer cannot make a consumer read from anywhere else. A directory is read
+    and written at once, without another thread: virtual time does not wait for one.
     """
 
     def __init__(self, contract: Contract, base: str, **options: Any) -> None:
@@ -28,11 +29,15 @@ class BlobStore:
         self.limit = contract.payload.decoded_at_most
         self.base = base.rstrip("/") + "/"
         self._store = from_url(self.base, **options)
+        self._directory = isinstance(self._store, LocalStore)
 
     async def put(self, name: str, payload: bytes) -> dict[str, str]:
         """Store a payload under a name and give the pointer headers. Raises BlobError, to be tried again."""
         try:
-            stored = await obstore.put_async(self._store, name, payload)
+            if self._directory:
+                stored = obstore.put(self._store, name, payload)
+            else:
+                stored = await obstore.put_async(self._store, name, payload)
         except (BaseError, OSError) as error:
             raise BlobError(_sentence("to store", self.base + name, error), passing=True) from error
         version = stored.get("version")
@@ -62,11 +67,7 @@ class BlobStore:
             )
         version = parse_qs(parts.query).get("versionId", [None])[0]
         try:
-            found = await obstore.get_async(
-                self._store, name, options={"version": version} if version else None
-            )
-            size = found.meta["size"]
-            payload = bytes(await found.bytes_async()) if size == int(headers[self.size]) else b""
+            size, payload = await self._read(name, version, int(headers[self.size]))
         except (BaseError, OSError) as error:
             raise BlobError(_sentence("to fetch", ref, error), passing=True) from error
         if size != int(headers[self.size]):
@@ -76,6 +77,16 @@ class BlobStore:
                 f"BLOB expected {headers[self.hash]}, got {_digest(payload)} of {ref}", passing=False
             )
         return payload
+
+    async def _read(self, name: str, version: str | None, wanted: int) -> tuple[int, bytes]:
+        """The size of an object, and its bytes where that is the wanted one."""
+        if self._directory:
+            here = obstore.get(self._store, name)
+            size = here.meta["size"]
+            return size, bytes(here.bytes()) if size == wanted else b""
+        found = await obstore.get_async(self._store, name, options={"version": version} if version else None)
+        size = found.meta["size"]
+        return size, bytes(await found.bytes_async()) if size == wanted else b""
 
 
 def _digest(payload: bytes) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ampybus_contract.bindings.protocol import Handler, Settlement
 from ampybus_contract.bindings.transport import Incoming
-from ampybus_contract.errors import PublishError
+from ampybus_contract.errors import BlobError, PublishError
 
 if TYPE_CHECKING:
     from ampybus_contract.bindings.reference import ReferenceBinding
@@ -28,6 +28,7 @@ class ConsumerGroup:
         self.handler = handler
         self.lanes: dict[str, deque[Incoming]] = {}
         self.held: dict[Hashable, Incoming] = {}
+        self.behind = 0
         self.room = asyncio.Semaphore(binding.contract.backpressure.in_flight)
         self.pump: asyncio.Task[None] | None = None
         self.workers: set[asyncio.Task[None]] = set()
@@ -58,6 +59,8 @@ class ConsumerGroup:
                 self.held[incoming.position] = incoming
                 continue
             self.held[incoming.position] = incoming
+            self.behind = incoming.behind
+            self.binding.observer.lagging(self.name, incoming.envelope, self.behind + len(self.held))
             self.enqueue(incoming)
             await self.room.acquire()
 
@@ -75,7 +78,10 @@ class ConsumerGroup:
         while lane:
             incoming = lane.popleft()
             if self.held.get(incoming.position, incoming).begin():
-                await self.settle(incoming)
+                with self.binding.observer.consuming(self.name, incoming.envelope):
+                    await self.settle(incoming)
+                left = self.behind + len(self.held)
+                self.binding.observer.lagging(self.name, incoming.envelope, left)
             else:
                 self.held.pop(incoming.position, None)
             self.room.release()
@@ -102,20 +108,33 @@ class ConsumerGroup:
                 await self.bury(incoming, *kind)
                 return
             binding.effects.mark(self.name, identities)
+            binding.observer.applied(self.name, incoming.envelope)
             if binding.doomed:
                 await binding.die()
         await self.acknowledge(incoming)
 
     async def _handle(self, incoming: Incoming) -> tuple[str, str] | None:
-        """Try the handler; gives kind and detail of the failure to bury it under, or None."""
+        """Try the handler; gives kind and detail of the failure to bury it under, or None.
+
+        A stored payload is fetched first; what cannot be had yet counts as a failed attempt.
+        """
         binding, envelope = self.binding, incoming.envelope
         rule = binding.retry_rule(envelope)
         for attempt in range(1, rule.attempts + 1):
             count = {"retry_count": str(attempt - 1)} if attempt > 1 else {}
             try:
-                answer = await self.handler(
-                    type(envelope)(envelope.topic, envelope.headers.with_(**count), envelope.payload)
-                )
+                content = await binding.content(envelope)
+                poison = None if content is envelope else binding.poison(content)
+                if poison is not None:
+                    return poison
+                with binding.observer.handling(self.name, envelope, attempt):
+                    answer = await self.handler(
+                        type(envelope)(envelope.topic, content.headers.with_(**count), content.payload)
+                    )
+            except BlobError as error:
+                if not error.passing:
+                    return "blob", str(error)
+                answer = Settlement.RETRY
             except Exception:
                 answer = Settlement.RETRY
             if answer is Settlement.OK:
@@ -123,6 +142,7 @@ class ConsumerGroup:
             if answer is Settlement.REJECT:
                 return "rejected", f"at attempt {attempt}"
             if attempt < rule.attempts:
+                binding.observer.retried(self.name, envelope, "retried")
                 await self._pause(binding.backoff(rule, attempt))
         return "exhausted", f"after {rule.attempts} attempts"
 
@@ -133,7 +153,9 @@ class ConsumerGroup:
             attempt = 1
             while True:
                 try:
-                    await self.binding.transport.send(dead, f"dlq.{incoming.position}.")
+                    with self.binding.observer.routing(dead, dead.topic):
+                        await self.binding.transport.send(dead, f"dlq.{incoming.position}.")
+                    self.binding.observer.buried(self.name, incoming.envelope, kind)
                     break
                 except PublishError:
                     await self._pause(self.binding.backoff(self.binding.retry_rule(dead), attempt))

@@ -25,7 +25,7 @@ class MemoryTransport:
         """Take the broker. Raises BrokerError where the endpoint carries none."""
         if not isinstance(endpoint.native, MemoryBroker):
             raise BrokerError(
-                f"BROKER expected the memory broker, got {endpoint.url}. "
+                f"BROKER expected the memory broker, got {endpoint.shown_url}. "
                 "Fix: run the memory binding with --ampybus-broker memory"
             )
         self.broker = endpoint.native
@@ -84,4 +84,4 @@ async def _messages(consumer: MemoryConsumer) -> AsyncIterator[Incoming]:
         async def ack(position: int = position) -> None:
             consumer.ack(position)
 
-        yield Incoming(position, envelope, ack)
+        yield Incoming(position, envelope, ack, behind=len(consumer.waiting))

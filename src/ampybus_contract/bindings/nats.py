@@ -228,7 +228,8 @@ async def _messages(pulled: JetStreamContext.PullSubscription, added: str) -> As
 def _incoming(message: Msg, added: str, ack: Callable[[], Awaitable[None]]) -> Incoming:
     headers = {name: str(value) for name, value in (message.headers or {}).items() if name != added}
     position = message.metadata.sequence.stream
-    return Incoming(position, Envelope(message.subject, Headers(headers), message.data), ack)
+    envelope = Envelope(message.subject, Headers(headers), message.data)
+    return Incoming(position, envelope, ack, behind=message.metadata.num_pending)
 
 
 def _refused(expected: str, got: str, fix: str) -> PublishError:

@@ -23,6 +23,10 @@ __all__ = [
     "Subscription",
 ]
 
+METRICS_FILE = "metrics.prom"
+LOGS_FILE = "logs.jsonl"
+SPANS_FILE = "spans.jsonl"
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
@@ -44,7 +48,14 @@ Handler = Callable[[Envelope], Awaitable[Settlement]]
 
 
 class Binding(Protocol):
-    """The smallest useful binding. A handler that raises counts as one that answers ``retry``."""
+    """The smallest useful binding. A handler that raises counts as one that answers ``retry``.
+
+    A binding that claims ``metrics``, ``logs`` or ``tracing`` writes what it claims into the directory
+    ``endpoint.telemetry`` before ``stop`` returns: ``METRICS_FILE`` in Prometheus' text format; ``LOGS_FILE``
+    with a JSON object a line, for each record of the contract; ``SPANS_FILE`` with a JSON object a line, for
+    each span: ``name``, ``kind`` (producer, consumer, internal), ``trace_id``, ``span_id`` and
+    ``parent_span_id`` in lower hex, ``links`` (a list of trace_id and span_id), ``attributes``.
+    """
 
     async def start(self, endpoint: Endpoint) -> None:
         """Connect."""

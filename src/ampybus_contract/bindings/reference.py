@@ -6,11 +6,14 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from ampybus_contract.bindings.backpressure import Throttle
 from ampybus_contract.bindings.consumer import ConsumerGroup
 from ampybus_contract.bindings.effects import EffectStore, MemoryEffects, SqliteEffects
+from ampybus_contract.bindings.observer import Observer
 from ampybus_contract.bindings.protocol import Endpoint, Handler, Subscription
 from ampybus_contract.bindings.replay import Replayer
 from ampybus_contract.bindings.transport import Incoming, Measures, Reads, Transport
@@ -18,27 +21,43 @@ from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.contract.model import RetryRule
 from ampybus_contract.envelope import Envelope, Topic
 from ampybus_contract.envelope.codec import decompress
-from ampybus_contract.errors import DecodeError, PublishError, TopicError
-from ampybus_contract.validation import validate
+from ampybus_contract.errors import BlobError, DecodeError, PublishError, TopicError
+from ampybus_contract.validation import Finding, validate
+
+if TYPE_CHECKING:
+    from ampybus_contract.bindings.pointers import Pointers
 
 STOP_SECONDS = 5.0
 PUBLISH_ATTEMPTS = 2
 REDRIVE_SECONDS = 2.0
-CAPABILITIES = frozenset({"retry", "deduplication", "dlq", "redrive", "durable_effects", "backpressure"})
+CAPABILITIES = frozenset(
+    {"retry", "deduplication", "dlq", "redrive", "durable_effects", "backpressure", "pointer"}
+    | {"metrics", "logs", "tracing"}
+)
 
 
 class ReferenceBinding:
     """Publishes what keeps the contract; delivers in key order, once, with bounded retries and a DLQ.
 
     Effects are remembered for the number of names that the contract declares, in a file where the endpoint
-    has a place for one. ``seed`` decides the jitter.
+    has a place for one. ``seed`` decides the jitter. An ``observer`` is told what happens; without one, and
+    where the endpoint has a directory for it, the binding writes telemetry there.
     """
 
     group_class = ConsumerGroup
     replayer_class = Replayer
 
-    def __init__(self, transport: Transport, contract: Contract | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        contract: Contract | None = None,
+        seed: int = 0,
+        observer: Observer | None = None,
+    ) -> None:
         self.transport = transport
+        self.observer = observer or Observer()
+        self.watched = observer is not None
+        self.pointers: Pointers | None = None
         self.turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.contract = contract or default_contract()
         self.throttle = Throttle(self.contract)
@@ -55,18 +74,59 @@ class ReferenceBinding:
         return CAPABILITIES | {name for name, has in offered.items() if has}
 
     async def start(self, endpoint: Endpoint) -> None:
-        """Connect to the broker."""
-        self.effects = self.effect_store(endpoint)
+        """Connect to the broker. Where that fails, nothing is left open."""
+        if endpoint.blobs is not None:
+            self.pointers = self.pointers_below(endpoint.blobs)
         await self.transport.open(endpoint)
+        self.effects = self.effect_store(endpoint)
+        if not self.watched and endpoint.telemetry is not None:
+            self.observer = self.telemetry(endpoint.telemetry)
+
+    def pointers_below(self, base: str) -> Pointers:
+        """What stores and fetches large payloads below a base URI. Needs the extra ``blobs``."""
+        from ampybus_contract.bindings.pointers import Pointers  # noqa: PLC0415  needs an extra
+
+        return Pointers(self.contract, base)
+
+    def telemetry(self, directory: Path) -> Observer:
+        """What writes telemetry into a directory. Needs the extra ``telemetry``."""
+        from ampybus_contract.bindings.telemetry import FileTelemetry  # noqa: PLC0415  needs an extra
+
+        return FileTelemetry(self.contract, directory)
 
     async def publish(self, envelope: Envelope) -> None:
         """Store an envelope. Raises PublishError, definite where a MUST is broken (nothing is sent)."""
-        broken = [item for item in validate(envelope, self.contract) if item.level == "MUST"]
+        broken = self.broken(envelope)
         if broken:
             words = "; ".join(f"{item.requirement} {item.where}: {item.hint}" for item in broken)
             raise PublishError(f"PUBLISH expected an envelope of the contract, got {words}", definite=True)
         await self.throttle.admit(envelope.topic.split(".")[2])
-        await self.send(envelope)
+        with self.observer.publishing(await self.packed(envelope)) as traced:
+            await self.send(traced)
+
+    def broken(self, envelope: Envelope) -> list[Finding]:
+        """The MUSTs that an envelope breaks; its sent size is none where large payloads are stored."""
+        known = self.pointers is not None and not self.is_dead_letter(envelope)
+        size = self.contract.payload.requirements["sent"] if known else None
+        found = validate(envelope, self.contract)
+        return [item for item in found if item.level == "MUST" and item.requirement != size]
+
+    async def packed(self, envelope: Envelope) -> Envelope:
+        """The envelope to send: a pointer where the payload is too large. Raises PublishError, definite."""
+        if self.pointers is None:
+            return envelope
+        try:
+            return await self.pointers.outgoing(envelope)
+        except BlobError as error:
+            raise PublishError(
+                f"PUBLISH expected to store the payload, got {error}", definite=True
+            ) from error
+
+    async def content(self, envelope: Envelope) -> Envelope:
+        """The envelope to handle: with the stored payload where it is a pointer. Raises BlobError."""
+        if self.pointers is None or self.is_dead_letter(envelope):
+            return envelope
+        return await self.pointers.incoming(envelope)
 
     async def slow_down(self, levels: int) -> None:
         """Hold back the domains of so many of the lowest priorities; 0 lets all go (D28)."""
@@ -109,7 +169,8 @@ class ReferenceBinding:
         """Publish the message that a dead letter is about."""
         again = self.restored(incoming.envelope)
         if again.topic.split(".")[1:2] == incoming.envelope.topic.split(".")[1:2]:
-            await self.transport.send(again, f"redrive.{incoming.position}.")
+            with self.observer.routing(again, again.topic):
+                await self.transport.send(again, f"redrive.{incoming.position}.")
 
     def restored(self, letter: Envelope) -> Envelope:
         """A dead letter as it first was: its topic, and its headers without those the DLQ added."""
@@ -135,6 +196,7 @@ class ReferenceBinding:
             await group.kill()
         await self.transport.close()
         self.effects.close()
+        self.observer.close()
         self.dead.set()
         raise asyncio.CancelledError
 
@@ -162,6 +224,7 @@ class ReferenceBinding:
         finally:
             await self.transport.close()
             self.effects.close()
+            self.observer.close()
 
     def lane(self, envelope: Envelope) -> str:
         """What orders an envelope: its key within its topic's environment and domain."""
@@ -180,7 +243,7 @@ class ReferenceBinding:
     def poison(self, envelope: Envelope) -> tuple[str, str] | None:
         """The reason kind and detail for which an envelope can never be handled, or None."""
         rule = self.contract.dead_letter
-        broken = [item for item in validate(envelope, self.contract) if item.level == "MUST"]
+        broken = self.broken(envelope)
         for item in sorted(broken, key=lambda item: item.requirement not in rule.decode_requirements):
             kind = "undecodable" if item.requirement in rule.decode_requirements else "violation"
             return kind, f"{item.requirement} {item.where}"

@@ -32,13 +32,14 @@ class Incoming:
     """A message as it came, its position in the stream, and the way to acknowledge it.
 
     ``begin`` is asked right before work on the message begins: False where it has gone to another consumer
-    meanwhile, and is to be let go.
+    meanwhile, and is to be let go. ``behind``: how many more wait for the group, as far as the broker said.
     """
 
     position: Hashable
     envelope: Envelope
     ack: Callable[[], Awaitable[None]]
     begin: Callable[[], bool] = always
+    behind: int = 0
 
 
 class Transport(Protocol):

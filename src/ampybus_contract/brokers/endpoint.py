@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ampybus_contract.brokers.location import without_credentials
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -16,12 +18,21 @@ class Endpoint:
     and every consumer group id: the topic ``ampy.dev.bars.v1.XNAS.AAPL`` goes to the Kafka topic
     ``{prefix}ampy.dev.bars.v1``, which is there already. It is empty outside of conformance runs. ``native``
     is the broker itself where it is in process, ``state`` a directory of the run in which a binding may keep
-    what has to survive a crash.
+    what has to survive a crash, ``telemetry`` one for what it shows of its work (``bindings.protocol`` says
+    in which files); None asks for none. ``blobs`` is the base URI below which a binding that claims
+    ``pointer`` stores payloads that are too large for the bus.
     """
 
-    url: str
+    url: str = field(repr=False)
     stream: str = ""
     native: Any = field(default=None, repr=False)
     state: Path | None = None
     prefix: str = ""
     inbox: str = "_INBOX"
+    telemetry: Path | None = None
+    blobs: str | None = None
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without credentials."""
+        return without_credentials(self.url)

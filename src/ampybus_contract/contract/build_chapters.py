@@ -66,6 +66,7 @@ def metrics(data: Data) -> dict[str, MetricRule]:
         name: MetricRule(
             name,
             name.replace(".", data["prometheus_separator"]),
+            item["measures"],
             item["kind"],
             item["unit"],
             tuple(item["labels"]),

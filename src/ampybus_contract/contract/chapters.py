@@ -54,10 +54,11 @@ class PointerRule:
 
 @dataclass(frozen=True, slots=True)
 class MetricRule:
-    """One metric of section 11: kind counter, gauge or histogram, its unit and its labels."""
+    """One metric of section 11: what it measures, kind counter, gauge or histogram, unit and labels."""
 
     name: str
     prometheus_name: str
+    measures: str
     kind: str
     unit: str
     labels: tuple[str, ...]

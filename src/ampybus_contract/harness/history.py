@@ -16,6 +16,10 @@ class Operation(StrEnum):
     ``replay``: a group that takes replays. A ``fault`` is what the harness did to the broker, a ``backlog``
     how much the broker says is not acknowledged yet, ``held`` how much of that one consumer was handed out.
     A ``lag`` is what the binding says of a group, a ``slow`` how many priorities it was told to hold back.
+    A ``buried`` says when so many dead letters were there. ``replace`` and ``remove`` spoiled the stored
+    payload of a message. ``metrics``, ``log`` and ``span`` are what the binding showed of its work: all
+    metrics, one record, one span. A ``secret`` is a password that the binding was given, a ``show`` a text
+    that it gave out.
     """
 
     SUBSCRIBE = "subscribe"
@@ -31,6 +35,14 @@ class Operation(StrEnum):
     HELD = "held"
     LAG = "lag"
     SLOW = "slow"
+    BURIED = "buried"
+    REPLACE = "replace"
+    REMOVE = "remove"
+    SECRET = "secret"
+    SHOW = "show"
+    METRICS = "metrics"
+    LOG = "log"
+    SPAN = "span"
 
 
 class Outcome(StrEnum):
@@ -47,7 +59,8 @@ class Event:
     """One line of a history; ``at`` is monotonic nanoseconds, ``attempt`` counts deliveries from 1.
 
     ``pattern`` is what a delivering subscription asked for; ``error`` is what the binding said on a failure,
-    or what a fault was; ``count`` is the figure of a backlog, of what is held, of a lag, of a slow.
+    or what a fault was; ``count`` is the figure of a backlog, of what is held, of a lag, of a slow; ``said``
+    the text of telemetry, of a secret or of what was shown.
     """
 
     at: int
@@ -59,6 +72,7 @@ class Event:
     pattern: str = ""
     error: str = ""
     count: int = 0
+    said: str = ""
 
     @property
     def id(self) -> str:

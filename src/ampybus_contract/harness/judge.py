@@ -23,6 +23,7 @@ BindingFactory = Callable[[], Binding]
 
 PATIENCE_SECONDS = 5.0
 COMPLETE = (refused_valid, unanswered, lost_write)
+TELEMETRY = frozenset({"metrics", "logs", "tracing"})
 METHODS = ("start", "publish", "subscribe", "stop")
 
 
@@ -46,7 +47,7 @@ class Judge:
             missing = self._missing(rule, make(self.factory))
             if missing:
                 return Result(check, Verdict.NOT_CLAIMED, missing)
-            history = self.broker.run(self._play(scenario))
+            history = self.broker.run(self._play(scenario, rule.claim in TELEMETRY))
         except BindingCrashError as crash:
             return Result(check, Verdict.FAIL, str(crash))
         except BrokerError as trouble:
@@ -75,11 +76,16 @@ class Judge:
             f" ({reasons})" if reasons else ""
         )
 
-    async def _play(self, scenario: Scenario) -> list[Event]:
+    async def _play(self, scenario: Scenario, watched: bool) -> list[Event]:
         async with self.broker.stream() as (endpoint, probe):
             stage = Stage(self.contract, partial(make, self.factory), probe, self.seed, self.patience)
             with TemporaryDirectory(prefix="ampybus-state-") as state:
-                return await self._drive(stage, replace(endpoint, state=Path(state)), scenario)
+                telemetry, blobs = Path(state, "telemetry"), Path(state, "blobs")
+                telemetry.mkdir()
+                blobs.mkdir()
+                own = replace(endpoint, state=Path(state), blobs=blobs.as_uri())
+                own = replace(own, telemetry=telemetry if watched else None)
+                return await self._drive(stage, own, scenario)
 
     async def _drive(self, stage: Stage, endpoint: Endpoint, scenario: Scenario) -> list[Event]:
         await stage.open(endpoint)

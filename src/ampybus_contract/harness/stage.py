@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from ampybus_contract.bindings.protocol import (
@@ -19,6 +21,7 @@ from ampybus_contract.bindings.protocol import (
     Subscription,
 )
 from ampybus_contract.brokers.levers import Clock, Holds, Levers
+from ampybus_contract.brokers.location import with_credentials
 from ampybus_contract.brokers.protocol import Probe
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Headers
@@ -26,6 +29,8 @@ from ampybus_contract.envelope.formula import fill
 from ampybus_contract.errors import BindingCrashError, BrokerError, PublishError
 from ampybus_contract.harness.checkers import is_dead_letter
 from ampybus_contract.harness.history import Event, Operation, Outcome
+from ampybus_contract.harness.objects import Objects
+from ampybus_contract.harness.telemetry import shown
 from ampybus_contract.harness.workload import Workload
 from ampybus_contract.validation import InvalidEnvelopeError
 
@@ -33,6 +38,9 @@ CALL_SECONDS = 15.0
 UNANSWERED = 2
 QUIET_SECONDS = 0.3
 BROKER_SECONDS = 3.0
+SHOWN = 300
+START_SECONDS = 6.0
+NOWHERE = "127.0.0.1:1"
 NOTHING = Envelope("", Headers({}), b"")
 
 T = TypeVar("T")
@@ -84,6 +92,9 @@ class Stage:
             self._record("wire", Operation.STORE, Outcome.OK, envelope)
         if self.alive:
             await self._call("stop", self.binding.stop())
+        if self.endpoint is not None and self.endpoint.telemetry is not None:
+            for operation, text in shown(self.endpoint.telemetry):
+                self._record("telemetry", operation, Outcome.OK, NOTHING, error=text[:SHOWN], said=text)
 
     @property
     def levers(self) -> Levers:
@@ -298,9 +309,74 @@ class Stage:
                 item for item in await self.probe.stored() if is_dead_letter(item.topic, self.contract)
             ]
             if len(letters) >= count:
+                what = f"{count} dead letters are there"
+                self._record("wire", Operation.BURIED, Outcome.OK, NOTHING, error=what, count=count)
                 return True
             await asyncio.sleep(0.02)
         return False
+
+    def pointer(self, domain: str, key: int = 0) -> Envelope:
+        """A valid pointer envelope: to an object that is there, where the binding will look for it."""
+        plain = self.workload.pointer(domain, key)
+        if "pointer" not in self.claims:
+            return plain
+        identity = plain.headers["message_id"]
+        payload = self.workload.envelope(domain, key).payload
+        return Envelope(plain.topic, plain.headers.with_(**self.objects.put(identity, payload)), b"")
+
+    @property
+    def objects(self) -> Objects:
+        """The objects of this run."""
+        assert self.endpoint is not None
+        assert self.endpoint.blobs is not None
+        return Objects(self.contract, self.endpoint.blobs)
+
+    async def spoil(self, envelope: Envelope, how: Operation) -> None:
+        """Replace or remove the stored payload of a published message, if it has one."""
+        identity = envelope.headers["message_id"]
+        for item in await self.probe.stored():
+            whole = all(name in item.headers for name in self.contract.pointer_headers)
+            if item.headers.get("message_id") == identity and whole:
+                spoiling = self.objects.replace if how is Operation.REPLACE else self.objects.remove
+                spoiling(item.headers)
+                self._record("store", how, Outcome.OK, envelope)
+                return
+
+    async def enter(self, user: str, password: str) -> None:
+        """Start the binding anew with credentials in its URL, and telemetry; where it refuses, as it was.
+
+        What it says to a broker that is not there is recorded, too.
+        """
+        assert self.endpoint is not None
+        plain = replace(self.endpoint, telemetry=self.endpoint.state and self.endpoint.state / "telemetry")
+        self._record("operator", Operation.SECRET, Outcome.OK, NOTHING, said=password)
+        nowhere = replace(plain, url=with_credentials(plain.url, user, password, NOWHERE), native=None)
+        await self._fails("start without a broker", self.make(), nowhere)
+        await self._call("stop", self.binding.stop())
+        self.binding, self.endpoint = self.make(), plain
+        given = replace(plain, url=with_credentials(plain.url, user, password))
+        self.show("the endpoint", repr(given))
+        if await self._fails("start with credentials", self.binding, given):
+            self.binding = self.make()
+            await self._call("start", self.binding.start(plain))
+
+    async def _fails(self, what: str, binding: Binding, endpoint: Endpoint) -> bool:
+        """Start a binding, and record what it says where it fails."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await binding.start(endpoint)
+        except Exception as error:
+            self.show(what, "".join(traceback.format_exception(error)))
+            return True
+        finally:
+            self.show(what, repr(binding))
+        return False
+
+    def show(self, what: str, text: str) -> None:
+        """Record a text that anybody may get to see."""
+        self._record(
+            "binding", Operation.SHOW, Outcome.OK, NOTHING, error=f"{what}: {text[:SHOWN]}", said=text
+        )
 
     async def happens(self, event: asyncio.Event) -> bool:
         """Wait ``patience`` seconds for an event."""
@@ -357,9 +433,11 @@ class Stage:
         pattern: str = "",
         error: str = "",
         count: int = 0,
+        said: str = "",
     ) -> None:
         at = int((asyncio.get_running_loop().time() - self._began) * 1e9)
-        self.history.append(Event(at, actor, operation, outcome, envelope, attempt, pattern, error, count))
+        event = Event(at, actor, operation, outcome, envelope, attempt, pattern, error, count, said)
+        self.history.append(event)
         self._changed.set()
 
 

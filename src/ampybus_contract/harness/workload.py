@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import random
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Headers, Topic, uuid7
+from ampybus_contract.envelope.codec import compress
 from ampybus_contract.envelope.formula import fill
 from ampybus_contract.envelope.registry import message_type
 from ampybus_contract.errors import SpecError, SpecProblem
@@ -41,6 +43,19 @@ class Workload:
             if rule.ordering == "strict" and rule.dedupe_key is None:
                 return name
         raise self._no_samples("a strictly ordered domain without dedupe_key")
+
+    def private_domains(self) -> list[str]:
+        """The domains with samples in which no personal data may appear."""
+        found = [name for name in self.domains if name in self.contract.privacy.domains]
+        if not found:
+            raise self._no_samples("a domain without personal data")
+        return found
+
+    def noted(self, domain: str, text: str) -> Envelope:
+        """A valid envelope, as far as the text is, whose payload holds that text."""
+        envelope = self.envelope(domain)
+        payload = self._payload(domain, self.parts(domain, 0), text)
+        return Envelope(envelope.topic, envelope.headers, payload)
 
     def _no_samples(self, expected: str) -> SpecError:
         return SpecError(
@@ -110,7 +125,7 @@ class Workload:
         self.made += 1
         rule, sample = self.contract.domains[domain], self.contract.samples[domain]
         values = self.parts(domain, key) | dict(parts or {})
-        payload = self._payload(domain, values, size)
+        payload = self._payload(domain, values, "x" * size)
         base = self._headers(sample.payload)
         if rule.key:
             base["partition_key"] = fill(rule.key, values)
@@ -134,10 +149,18 @@ class Workload:
         envelope = self.envelope(domain)
         size = total
         while True:
-            payload = self._payload(domain, self.parts(domain, 0), size)
+            payload = self._payload(domain, self.parts(domain, 0), "x" * size)
             if len(payload) == total:
                 return Envelope(envelope.topic, envelope.headers.with_(**headers), payload)
             size -= len(payload) - total
+
+    def bulky(self, domain: str, key: int = 0) -> Envelope:
+        """An envelope that is valid but for its payload, which reaches the size limit although compressed."""
+        encoding = self.contract.payload.encodings[0]
+        envelope = self.envelope(domain, key, content_encoding=encoding)
+        filler = base64.b64encode(self.random.randbytes(self.contract.payload.sent_below)).decode()
+        payload = compress(self._payload(domain, self.parts(domain, key), filler))
+        return Envelope(envelope.topic, envelope.headers, payload)
 
     def keys(self, domain: str) -> int:
         """How many keys the samples give a domain."""
@@ -164,14 +187,14 @@ class Workload:
             raise SpecError([SpecProblem("samples.yaml", 1, "/domains", "a payload type", fqdn, fix)])
         return kind()
 
-    def _payload(self, domain: str, parts: dict[str, str], size: int) -> bytes:
+    def _payload(self, domain: str, parts: dict[str, str], filler: str) -> bytes:
         rule, sample = self.contract.domains[domain], self.contract.samples[domain]
         message = self._message(sample.payload)
         for name, text in parts.items():
             _set(message, rule.components[name].paths[0], text)
         _set(message, sample.counter, self.made)
-        if size:
-            _set(message, sample.filler, "x" * size)
+        if filler:
+            _set(message, sample.filler, filler)
         serialized: bytes = message.SerializeToString(deterministic=True)
         return serialized
 

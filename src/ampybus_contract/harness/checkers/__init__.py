@@ -31,6 +31,7 @@ from ampybus_contract.harness.checkers.envelope import (
     header_changed,
     id_rewritten,
     payload_changed,
+    required_header_altered,
     required_header_missing,
     sent_plain,
     time_rewritten,
@@ -39,7 +40,19 @@ from ampybus_contract.harness.checkers.envelope import (
 )
 from ampybus_contract.harness.checkers.idempotency import dedupe_repeated, duplicate_effect
 from ampybus_contract.harness.checkers.keys import key_wrong
+from ampybus_contract.harness.checkers.logs import log_incomplete, payload_logged
+from ampybus_contract.harness.checkers.metrics import (
+    counter_wrong,
+    latency_negative,
+    metric_misnamed,
+    reason_undeclared,
+)
 from ampybus_contract.harness.checkers.ordering import effect_reordered, key_reordered, stale_end
+from ampybus_contract.harness.checkers.pointers import (
+    absence_mishandled,
+    large_payload_lost,
+    object_unverified,
+)
 from ampybus_contract.harness.checkers.publishing import (
     broken_on_wire,
     definite_but_stored,
@@ -69,15 +82,20 @@ from ampybus_contract.harness.checkers.retries import (
     backoff_wrong,
     retry_count_wrong,
 )
+from ampybus_contract.harness.checkers.security import credential_shown
+from ampybus_contract.harness.checkers.tracing import span_missing, trace_broken
 
 __all__ = [
     "Checker",
     "History",
+    "absence_mishandled",
     "acked_before_dead_letter",
     "attempts_wrong",
     "backoff_unjittered",
     "backoff_wrong",
     "broken_on_wire",
+    "counter_wrong",
+    "credential_shown",
     "cross_env",
     "dead_letter_changed",
     "dead_letter_missing",
@@ -95,18 +113,25 @@ __all__ = [
     "key_reordered",
     "key_wrong",
     "lag_wrong",
+    "large_payload_lost",
+    "latency_negative",
     "live_disturbed",
     "live_paused",
+    "log_incomplete",
     "lost_write",
+    "metric_misnamed",
     "nothing_replayed",
     "nothing_shown",
     "nothing_slowed",
+    "object_unverified",
     "other_key_blocked",
     "outside_pattern",
     "payload_changed",
+    "payload_logged",
     "poison_delivered",
     "poison_retried",
     "priority_inverted",
+    "reason_undeclared",
     "reason_wrong",
     "redrive_wrong",
     "refused_valid",
@@ -118,13 +143,16 @@ __all__ = [
     "replay_reordered",
     "replay_unrequested",
     "request_skipped",
+    "required_header_altered",
     "required_header_missing",
     "retry_count_wrong",
     "sent_plain",
+    "span_missing",
     "stale_end",
     "swallowed",
     "time_rewritten",
     "topic_changed",
+    "trace_broken",
     "unanswered",
     "unknown_header_changed",
     "violation_accepted",

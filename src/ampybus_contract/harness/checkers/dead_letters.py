@@ -30,11 +30,23 @@ def dead_letter_missing(history: History, contract: Contract) -> list[Anomaly]:
 
 
 def dead_letter_changed(history: History, contract: Contract) -> list[Anomaly]:
-    """A dead letter without its original headers and bytes, or with a wrong reason, origin or hash (D25)."""
+    """A dead letter without its original headers and bytes, or with a wrong reason, origin or hash (D25).
+
+    Poison whose bytes are in no dead letter counts too: what is not there keeps nothing.
+    """
     found: list[Anomaly] = []
     added = contract.dead_letter.headers
     for poison in poison_of(history, contract):
-        for letter in letters_of(history, poison, contract):
+        letters = letters_of(history, poison, contract)
+        if not letters:
+            cut = [
+                item
+                for item in only(history, Operation.STORE)
+                if item.id == poison.id and is_dead_letter(item.topic, contract)
+            ]
+            said = "The dead letter has other bytes." if cut else "No dead letter keeps the message."
+            found.append(Anomaly(said, (poison, *cut[:1])))
+        for letter in letters:
             headers = letter.envelope.headers
             changed = [name for name, value in poison.envelope.headers.items() if headers.get(name) != value]
             wrong = [name for name in added.values() if name not in headers]

@@ -38,6 +38,16 @@ def required_header_missing(history: History, contract: Contract) -> list[Anomal
     ]
 
 
+def required_header_altered(history: History, contract: Contract) -> list[Anomaly]:
+    """A delivery in which a header that the contract requires has another value than was published."""
+    required = {name for name, rule in contract.headers.items() if rule.required}
+    return [
+        Anomaly(f"A required header arrived with another value: {', '.join(names)}.", (sent, got))
+        for sent, got in pairs(history)
+        if (names := sorted(required & {*differing(sent, got, contract)} & {*got.envelope.headers}))
+    ]
+
+
 def time_rewritten(history: History, contract: Contract) -> list[Anomaly]:
     """A delivery whose produced_at is not written as the contract says, or not as it was published."""
     rule = contract.headers["produced_at"]

@@ -13,9 +13,12 @@ from ampybus_contract.harness.mutants import (
     idempotency,
     keys,
     large_payloads,
+    observability,
     ordering,
+    pointers,
     replay,
     retries,
+    security,
     topics,
 )
 from ampybus_contract.harness.mutants.build import Mutant
@@ -29,6 +32,9 @@ CHAPTERS = (
     retries,
     dead_letters,
     large_payloads,
+    pointers,
+    observability,
+    security,
     replay,
     backpressure,
 )

@@ -36,6 +36,8 @@ def mutants(_contract: Contract) -> list[Mutant]:
     """Every mutant of the chapter."""
     return [
         Mutant("gives dead letters a new message_id", "DLQ-03", RenamesDeadLetters),
+        Mutant("has no DLQ", "DLQ-03", sends_with(_without_dead_letters)),
+        Mutant("cuts the bytes of a dead letter", "DLQ-03", sends_with(_cut_dead_letters)),
         Mutant("drops poison silently", "DLQ-04", sends_with(_without_dead_letters)),
         Mutant("retries decode errors", "DLQ-05", grouped(RetriesPoison)),
     ]
@@ -43,3 +45,10 @@ def mutants(_contract: Contract) -> list[Mutant]:
 
 def _without_dead_letters(contract: Contract) -> Change:
     return lambda item: None if is_dead_letter(item.topic, contract) else item
+
+
+def _cut_dead_letters(contract: Contract) -> Change:
+    def cut(item: Envelope) -> Envelope:
+        return replace(item, payload=item.payload[:1]) if is_dead_letter(item.topic, contract) else item
+
+    return cut

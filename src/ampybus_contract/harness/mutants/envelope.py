@@ -35,6 +35,7 @@ def mutants(contract: Contract) -> list[Mutant]:
     required = [name for name, rule in contract.headers.items() if rule.required]
     return [
         *(Mutant(f"drops {name}", "ENV-01", delivers(setting(**{name: None}))) for name in required),
+        Mutant("alters producer", "ENV-01", delivers(setting(producer="bus-gateway@1"))),
         Mutant("makes UUIDv4 ids", "ENV-02", sends(_version_4)),
         Mutant("reuses an id", "ENV-02", _reusing),
         Mutant("writes an offset", "ENV-03", delivers(_time(lambda text: text.replace("Z", "+00:00")))),

@@ -15,10 +15,13 @@ from ampybus_contract.harness.scenarios.idempotency import (
 )
 from ampybus_contract.harness.scenarios.keys import missing_keys, separators, wrong_keys
 from ampybus_contract.harness.scenarios.large_payloads import (
+    absent_object,
     compression_threshold,
     decompression_bomb,
     pointers,
+    replaced_object,
 )
+from ampybus_contract.harness.scenarios.observability import busy, fast_clock
 from ampybus_contract.harness.scenarios.ordering import (
     keyed_stream,
     keyed_stream_with_retries,
@@ -42,6 +45,7 @@ from ampybus_contract.harness.scenarios.retries import (
     hopeless,
     redriven,
 )
+from ampybus_contract.harness.scenarios.security import credentials, personal_data
 from ampybus_contract.harness.scenarios.topics import (
     bad_topics,
     environments,
@@ -51,11 +55,14 @@ from ampybus_contract.harness.scenarios.topics import (
 )
 
 __all__ = [
+    "absent_object",
     "after_the_window",
     "bad_topics",
     "behind",
+    "busy",
     "compression_threshold",
     "crash_before_ack",
+    "credentials",
     "dead_letter_outage",
     "decompression_bomb",
     "duplicates",
@@ -63,6 +70,7 @@ __all__ = [
     "environments",
     "every_name",
     "failing_dead_letters",
+    "fast_clock",
     "held_handlers",
     "held_key",
     "hopeless",
@@ -75,9 +83,11 @@ __all__ = [
     "one_key",
     "other_case",
     "payload_sizes",
+    "personal_data",
     "pointers",
     "poison",
     "redriven",
+    "replaced_object",
     "replay_beside_live",
     "replayed_sinks",
     "requested_in_one_env",

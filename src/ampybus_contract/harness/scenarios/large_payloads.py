@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.codec import compress
+from ampybus_contract.harness.checkers.retries import NOISE_SECONDS
+from ampybus_contract.harness.history import Operation
 from ampybus_contract.harness.stage import Stage
 
 KEYS = 6
@@ -28,13 +30,36 @@ async def pointers(stage: Stage) -> None:
     """A pointer envelope as it should be, one without each of its headers, and one with a payload."""
     domain = stage.workload.keyed_domain()
     await stage.subscribe(stage.pattern(domain))
-    whole = [stage.workload.pointer(domain, key) for key in range(KEYS)]
+    whole = [stage.pointer(domain, key) for key in range(KEYS)]
     await stage.publish(*whole)
     for name in stage.contract.pointer_headers:
         part = stage.workload.pointer(domain)
         await stage.publish(replace(part, headers=part.headers.with_(**{name: None})))
     await stage.publish(replace(stage.workload.pointer(domain), payload=b"payload"))
     await stage.applied(whole)
+
+
+async def replaced_object(stage: Stage) -> None:
+    """Two payloads over the size limit; before they are fetched, one stored object gets other bytes."""
+    await _spoiled(stage, Operation.REPLACE)
+
+
+async def absent_object(stage: Stage) -> None:
+    """Two payloads over the size limit; before they are fetched, one stored object is taken away."""
+    await _spoiled(stage, Operation.REMOVE)
+
+
+async def _spoiled(stage: Stage, how: Operation) -> None:
+    domain = stage.workload.keyed_domain()
+    spoiled, whole = stage.workload.bulky(domain, 0), stage.workload.bulky(domain, 1)
+    after = [stage.workload.envelope(domain, key) for key in range(KEYS)]
+    await stage.publish(spoiled, whole)
+    await stage.spoil(spoiled, how)
+    await stage.subscribe(stage.pattern(domain))
+    await stage.publish(*after)
+    await stage.buried(1, stage.contract.retry_of(domain).backoff_max + NOISE_SECONDS)
+    await stage.applied([whole, *after])
+    await stage.quiet()
 
 
 async def decompression_bomb(stage: Stage) -> None:
