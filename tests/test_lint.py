@@ -16,6 +16,8 @@ from ampybus_contract.lint import lint
 from ampybus_contract.lint.services import overlap
 
 EXPLOSIVE = [
+    "(?i)(ab|AB)*c", "(?i:(ab|AB)*)c", r"(?s)(?:.|\n)*b", r"(?:\s|[^\x00-\x7f])*b", "(x)?(?(1)b|(?:a+)+c)$",
+    r"(a)(?:\1|a)*b", r"(?:[^a]|\S)*b",
     "(a+)+$", "(a|aa)+$", "(a|a)*b", "(a*)*", "([a-z]+)*x", "(x+x+)+y", "(a?){30}a", r"(\w+\s?)+$",
     "(a|b|ab)*c", "(?=(a+)+b)a", "((ab)?(ab)?)*x", "(a{1,30}){1,30}b", "(?:(?:a|b)+c?)*d",
     "(a{0,15}){0,15}b", "((a{0,7}){0,7}){0,7}b", "((a+)b?)+c", "((ab)*(a|b)*)c", "(?=(?!(a+)+b))a",

@@ -71,7 +71,7 @@ class NatsTransport:
         except (OSError, nats.errors.Error, TimeoutError) as error:
             await client.close()
             if client._transport is not None:
-                client._transport.close()  # a client that was refused counts as closed, with its socket open
+                client._transport.close()  # type: ignore[no-untyped-call]  # a client that was refused counts as closed, with its socket open
             raise BrokerError(
                 "BROKER expected a NATS server that lets this user in, got "
                 f"{denial.words or type(error).__name__}. Fix: start nats-server -js, see user and password"

@@ -22,14 +22,17 @@ LONGEST_PATTERN = 2000
 MOST_POSITIONS = 400
 MOST_STEPS = 100_000
 _LOOP = "a loop in which one text can be matched in several ways"
+_UNREAD = "flags, conditions, or references to groups, whose cost cannot be told"
 _LOOPS = "two loops that can share one text in several ways"
-_OTHER = 128
-_ALL = frozenset(range(_OTHER + 1))
-_ASCII = [chr(code) for code in range(_OTHER)]
+_LETTERS, _REST = 128, 129
+"""Beyond ASCII: what ``\\w`` takes, and what it does not, spaces among them."""
+_ALL = frozenset(range(_REST + 1))
+_ASCII = [chr(code) for code in range(_LETTERS)]
 _CATEGORIES = {
-    codes.CATEGORY_DIGIT: frozenset(ord(char) for char in _ASCII if char.isdigit()) | {_OTHER},
-    codes.CATEGORY_SPACE: frozenset(ord(char) for char in _ASCII if char.isspace()),
-    codes.CATEGORY_WORD: frozenset(ord(char) for char in _ASCII if char.isalnum() or char == "_") | {_OTHER},
+    codes.CATEGORY_DIGIT: frozenset(ord(char) for char in _ASCII if char.isdigit()) | {_LETTERS},
+    codes.CATEGORY_SPACE: frozenset(ord(char) for char in _ASCII if char.isspace()) | {_REST},
+    codes.CATEGORY_WORD: frozenset(ord(char) for char in _ASCII if char.isalnum() or char == "_")
+    | {_LETTERS},
 }
 _NEGATED = {
     codes.CATEGORY_NOT_DIGIT: codes.CATEGORY_DIGIT,
@@ -43,8 +46,11 @@ def explosive(pattern: str) -> str | None:
     if len(pattern) > LONGEST_PATTERN:
         return f"{len(pattern)} characters, more than {LONGEST_PATTERN}"
     automaton = Automaton()
+    tree = _parser.parse(pattern)
+    if tree.state.flags & ~re.UNICODE:
+        return _UNREAD
     try:
-        automaton.add(_parser.parse(pattern))
+        automaton.add(tree)
         for inner in automaton.asides:
             aside = Automaton()
             aside.add(inner)
@@ -87,6 +93,8 @@ class Automaton:
     many: int = MANY
     times: int = 1
     exact: bool = False
+    loops: int = 0
+    unread: bool = False
 
     def add(self, tree: Iterable[tuple[Any, Any]]) -> Part:
         """The parts of a sequence, one after another."""
@@ -106,22 +114,29 @@ class Automaton:
                 frozenset().union(*(part.first for part in found)),
                 frozenset().union(*(part.last for part in found)),
             )
-        if code in (codes.SUBPATTERN, codes.ATOMIC_GROUP):
-            return self.add(argument[-1] if code is codes.SUBPATTERN else argument)
+        if code is codes.SUBPATTERN:
+            self.unread |= bool(argument[1] & ~re.UNICODE or argument[2])
+            return self.add(argument[-1])
+        if code is codes.ATOMIC_GROUP:
+            return self.add(argument)
         if code in (codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT):
             return self._repeat(*argument)
         if code in (codes.ASSERT, codes.ASSERT_NOT):
             self.asides.append(argument[1])
+        elif code is not codes.AT:
+            self.unread |= code is not codes.GROUPREF or self.loops > 0
         return Part()
 
     def _repeat(self, low: int, high: int, body: Any) -> Part:
         around, times = self.times, self.times * min(high, self.many)
         endless = high >= self.many or (times >= self.many and low != high and not self.exact)
         self.times = 1 if endless else times
+        self.loops += endless
         try:
             return self._repeated(low, high, body, endless)
         finally:
             self.times = around
+            self.loops -= endless
 
     def _repeated(self, low: int, high: int, body: Any, endless: bool) -> Part:
         if endless and high > 1:
@@ -163,7 +178,9 @@ class Automaton:
         return Part(False, frozenset({here}), frozenset({here}))
 
     def trouble(self) -> str | None:
-        """What makes matching take exponential or polynomial time, in words."""
+        """What makes matching take exponential or polynomial time, or hides that it does, in words."""
+        if self.unread:
+            return _UNREAD
         if self.ambiguous_loop():
             return _LOOP
         return _LOOPS if self._shared_loops() else None
@@ -248,25 +265,44 @@ def _characters(code: Any, argument: Any) -> frozenset[int]:
     if code is codes.ANY:
         return _ALL - {ord("\n")}
     if code is codes.LITERAL:
-        return frozenset({min(argument, _OTHER)})
+        return frozenset({_symbol(argument)})
     if code is codes.NOT_LITERAL:
         return _ALL - {argument}
     negated = argument[0][0] is codes.NEGATE
-    found = frozenset().union(*(_members(*item) for item in argument[1:] if negated), *(
-        _members(*item) for item in argument if not negated
-    ))  # fmt: skip
-    return (_ALL - found) | {_OTHER} if negated else found
+    members = argument[1:] if negated else argument
+    found = frozenset().union(*(_members(*item) for item in members))
+    if not negated:
+        return found
+    whole = frozenset().union(*(_beyond_ascii(*item) for item in members))
+    return (_ALL - found) | ({_LETTERS, _REST} - whole)
+
+
+def _symbol(code: int) -> int:
+    if code < _LETTERS:
+        return code
+    return _LETTERS if re.match(r"\w", chr(code)) else _REST
 
 
 def _members(kind: Any, value: Any) -> frozenset[int]:
     if kind is codes.LITERAL:
-        return frozenset({min(value, _OTHER)})
+        return frozenset({_symbol(value)})
     if kind is codes.RANGE:
         low, high = value
-        return frozenset(range(min(low, _OTHER), min(high, _OTHER) + 1))
+        beyond = {_LETTERS, _REST} if high >= _LETTERS else set()
+        return frozenset(range(low, min(high, _LETTERS - 1) + 1)) | beyond
     if value in _NEGATED:
-        return (_ALL - _CATEGORIES[_NEGATED[value]]) | {_OTHER}
+        return (_ALL - _CATEGORIES[_NEGATED[value]]) | {_REST, *([] if value is _NOT_WORD else [_LETTERS])}
     return _CATEGORIES.get(value, _ALL)
+
+
+def _beyond_ascii(kind: Any, value: Any) -> frozenset[int]:
+    """Which of the symbols beyond ASCII a member of a class takes whole."""
+    if kind is codes.RANGE and value[0] <= _LETTERS and value[1] >= 0x10FFFF:
+        return frozenset({_LETTERS, _REST})
+    return frozenset({_LETTERS}) if value is codes.CATEGORY_WORD else frozenset()
+
+
+_NOT_WORD = codes.CATEGORY_NOT_WORD
 
 
 def patterns(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

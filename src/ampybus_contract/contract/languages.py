@@ -76,7 +76,12 @@ def _automaton(pattern: str) -> tuple[Automaton, Part]:
     made = Automaton(many=ENDLESS, exact=True)
     tree = _parser.parse(pattern)
     part = made.add(tree)
-    if made.asides or re.search(r"\(\?P=|\\[1-9AbBZ]|(?<!\\)[$^](?![^\[]*\])", pattern):
+    if (
+        made.asides
+        or made.unread
+        or tree.state.flags & ~re.UNICODE
+        or re.search(r"\(\?P=|\\[1-9AbBZ]|(?<!\\)[$^](?![^\[]*\])", pattern)
+    ):
         raise TooLargeError
     return made, part
 
