@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup conformance conformance-kafka kafka test bench spec-diff lint types layers check
+.PHONY: setup conformance conformance-kafka kafka test test-kafka bench spec-diff lint types layers check
 setup: .venv/ready
 
 .venv/ready: pyproject.toml .constraints.txt
@@ -20,7 +20,10 @@ kafka: setup
 	$(BIN)/python -m ampybus_contract.brokers.kafka_distribution
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore-glob='*/test_kafka_*'
+
+test-kafka: setup
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/test_kafka_*.py
 
 bench: setup
 	$(BIN)/pip install --progress-bar off -q -c .constraints.txt -e '.[bench]'
