@@ -133,8 +133,20 @@ def test_problems_come_in_other_forms(spec_copy: Path, form: str, capsys: pytest
     file = spec_copy / "headers.yaml"
     file.write_text(file.read_text().replace("example: live_0912", "example: ''"))
     assert main(["spec", "lint", str(spec_copy), "--format", form]) == 1
-    (line,) = capsys.readouterr().out.splitlines()
+    line, *_ = capsys.readouterr().out.splitlines()
     if form == "json":
         assert json.loads(line)["path"] == "/headers/run_id/example"
     else:
         assert line.startswith("::error file=headers.yaml,line=")
+
+
+def test_what_keeps_a_spec_from_loading_does_not_hide_the_rest(spec_copy: Path) -> None:
+    for file, old, new in (
+        ("slo.yaml", "latency:\n", "more: 1\nlatency:\n"),
+        ("services.yaml", "reads: [signals.v1.>, fills.v1.events", "reads: [signals.v1.>, fills.v2.events"),
+        ("domains/bars.yaml", "paths: [security.mic]", "paths: [security.mick]"),
+    ):
+        text = (spec_copy / file).read_text()
+        assert old in text
+        (spec_copy / file).write_text(text.replace(old, new, 1))
+    assert {item.file for item in lint(spec_copy)} == {"slo.yaml", "services.yaml", "domains/bars.yaml"}
