@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,3 +207,10 @@ def test_a_server_that_ends_early_is_named_with_its_words(monkeypatch: pytest.Mo
     monkeypatch.setattr("ampybus_contract.brokers.kafka_light.light_command", lambda: shutil.which("cat"))
     with pytest.raises(BrokerError, match=r"it ended with code 1: .*cat"), light_kafka_server():
         pass
+
+
+def test_the_light_server_leaves_no_process_of_its_group() -> None:
+    with light_kafka_server() as server:
+        os.killpg(server.pid, 0)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(server.pid, 0)

@@ -2,7 +2,7 @@
 
 Started as ``python supervisor.py RECORD DIRECTORY STOP_SECONDS COMMAND…`` with a pipe as standard input.
 Only the owner holds the other end: when the owner ends, however it ends, the pipe closes and the server is
-killed. ``stop`` on the pipe asks for a clean end first. Uses the standard library alone and imports nothing
+killed, with what it started: some servers' commands only start the real one. ``stop`` on the pipe asks for a clean end first. Uses the standard library alone and imports nothing
 of the package, so that it starts at once.
 """
 
@@ -60,6 +60,7 @@ def main(arguments: list[str]) -> int:
         command,
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
+        process_group=0,
         preexec_fn=preexec,  # noqa: PLW1509  this process has one thread still
     )
     server = {"pid": child.pid, "started": identity(child.pid), "directory": directory}
@@ -82,6 +83,8 @@ def main(arguments: list[str]) -> int:
     with contextlib.suppress(BrokenPipeError):
         print(child.pid, flush=True)
     code = child.wait()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
     if orphaned.is_set():
         shutil.rmtree(directory, ignore_errors=True)
     Path(record).unlink(missing_ok=True)
