@@ -2,8 +2,9 @@
 
 Started as ``python supervisor.py RECORD DIRECTORY STOP_SECONDS COMMAND…`` with a pipe as standard input.
 Only the owner holds the other end: when the owner ends, however it ends, the pipe closes and the server is
-killed, with what it started: some servers' commands only start the real one. ``stop`` on the pipe asks for a clean end first. Uses the standard library alone and imports nothing
-of the package, so that it starts at once.
+killed, with what it started: some servers' commands only start the real one. ``stop`` on the pipe asks for
+a clean end first. Uses the standard library alone and imports nothing of the package, so that it starts at
+once.
 """
 
 from __future__ import annotations
