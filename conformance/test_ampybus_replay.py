@@ -48,6 +48,16 @@ def test_a_replay_leaves_live_traffic_alone(ampybus: ConformanceCheck) -> None:
     )
 
 
+@pytest.mark.ampybus("RPL-05")
+def test_a_consumer_goes_on_from_its_checkpoint(ampybus: ConformanceCheck) -> None:
+    ampybus(
+        scenarios.killed_in_the_middle,
+        checkers.swallowed,
+        checkers.duplicate_effect,
+        checkers.effect_reordered,
+    )
+
+
 @pytest.mark.ampybus("RPL-06")
 def test_a_replay_follows_a_request_in_its_environment(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.requested_in_one_env, *EXACT, checkers.replay_cross_env)

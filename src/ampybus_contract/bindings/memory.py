@@ -67,6 +67,18 @@ class MemoryTransport:
             if late_enough and (span.end is None or at <= span.end) and matches(pattern, envelope.topic):
                 yield Incoming(position, envelope, nothing)
 
+    async def follow(self, pattern: str, after: int | None) -> AsyncIterator[Incoming]:
+        """From the list of what is stored."""
+        if self.broker is None:
+            raise BrokerError("BROKER expected an open binding, got a closed one. Fix: start it")
+        broker, position = self.broker, 0 if after is None else after + 1
+        while True:
+            while position < len(broker.stored):
+                if matches(pattern, broker.stored[position].topic):
+                    yield Incoming(position, broker.stored[position], nothing)
+                position += 1
+            await broker.grown.wait()
+
     async def lag(self, group: str) -> int:
         """Waiting and handed out."""
         consumer = self.broker.consumers.get(group) if self.broker else None

@@ -208,6 +208,23 @@ class NatsTransport:
                 f"BROKER expected to read {self.stream}, got {type(error).__name__}. Fix: see that it runs"
             ) from error
 
+    async def follow(self, pattern: str, after: int | None) -> AsyncIterator[Incoming]:
+        """By a consumer that nothing is acknowledged to; the server drops it some time after the last pull.
+
+        Raises BrokerError where the stream is not there.
+        """
+        config = ConsumerConfig(ack_policy=AckPolicy.NONE, inactive_threshold=READER_SECONDS)
+        if after is not None:
+            config = replace(config, deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1)
+        try:
+            pulled = await self._jetstream.pull_subscribe(pattern, stream=self.stream, config=config)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise BrokerError(
+                f"BROKER expected the stream {self.stream}, got {error}. Fix: create it, start with -js"
+            ) from error
+        async for incoming in _messages(pulled, self.contract.nats.deduplication_header):
+            yield replace(incoming, ack=nothing)
+
     async def close(self) -> None:
         """Disconnect."""
         client, self.client = self.client, None

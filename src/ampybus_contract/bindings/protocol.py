@@ -18,6 +18,7 @@ __all__ = [
     "Lags",
     "Redrives",
     "Replays",
+    "Resumes",
     "Settlement",
     "Slows",
     "Subscription",
@@ -126,3 +127,19 @@ class Slows(Protocol):
         A priority is that of the domain in the contract; the highest is never held back. What is held back
         waits in ``publish``, and where it cannot wait longer fails with a definite error. None is dropped.
         """
+
+
+@runtime_checkable
+class Resumes(Protocol):
+    """What a binding that claims ``checkpoint`` offers too."""
+
+    async def resume(self, subscription: Subscription, handler: Handler) -> None:
+        """Hand over what is stored after the group's checkpoint, in stored order, and then what comes (D27).
+
+        The checkpoint is the high watermark of each partition or key. It is kept in ``endpoint.state``,
+        written after the effect, and found there by the next binding that is started with that directory.
+        Without one everything is handed over. A group has one such reader at a time.
+        """
+
+    async def kill(self) -> None:
+        """End as a killed process does: nothing in hand is finished, stored or told any more."""

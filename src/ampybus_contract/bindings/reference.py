@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from ampybus_contract.bindings.backpressure import Throttle
+from ampybus_contract.bindings.checkpoints import CheckpointGroup, Checkpoints
 from ampybus_contract.bindings.consumer import ConsumerGroup
 from ampybus_contract.bindings.effects import EffectStore, MemoryEffects, SqliteEffects
 from ampybus_contract.bindings.observer import Observer
 from ampybus_contract.bindings.protocol import Endpoint, Handler, Subscription
 from ampybus_contract.bindings.replay import Replayer
-from ampybus_contract.bindings.transport import Incoming, Measures, Reads, Transport
+from ampybus_contract.bindings.transport import Follows, Incoming, Measures, Reads, Transport
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.contract.model import RetryRule
 from ampybus_contract.envelope import Envelope, Topic
@@ -46,6 +47,7 @@ class ReferenceBinding:
 
     group_class = ConsumerGroup
     replayer_class = Replayer
+    checkpoint_group_class = CheckpointGroup
 
     def __init__(
         self,
@@ -64,19 +66,26 @@ class ReferenceBinding:
         self.random = random.Random(seed)
         self.groups: list[ConsumerGroup] = []
         self.effects: EffectStore = MemoryEffects(self.contract.effects_remembered)
+        self.checkpoints: Checkpoints | None = None
+        self.state: Path | None = None
         self.doomed = False
         self.dead = asyncio.Event()
 
     @property
     def capabilities(self) -> frozenset[str]:
         """What it claims; some of it depends on what the transport can do."""
-        offered = {"replay": isinstance(self.transport, Reads), "lag": isinstance(self.transport, Measures)}
+        offered = {
+            "replay": isinstance(self.transport, Reads),
+            "checkpoint": isinstance(self.transport, Follows),
+            "lag": isinstance(self.transport, Measures),
+        }
         return CAPABILITIES | {name for name, has in offered.items() if has}
 
     async def start(self, endpoint: Endpoint) -> None:
         """Connect to the broker. Where that fails, nothing is left open."""
         if endpoint.blobs is not None:
             self.pointers = self.pointers_below(endpoint.blobs)
+        self.state = endpoint.state
         await self.transport.open(endpoint)
         self.effects = self.effect_store(endpoint)
         if not self.watched and endpoint.telemetry is not None:
@@ -192,13 +201,33 @@ class ReferenceBinding:
 
     async def die(self) -> None:
         """Let everything go at once, as a killed process does. Does not return."""
+        await self.kill()
+        self.dead.set()
+        raise asyncio.CancelledError
+
+    async def kill(self) -> None:
+        """Let everything go at once, as a killed process does."""
         for group in self.groups:
             await group.kill()
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the broker and of files."""
         await self.transport.close()
         self.effects.close()
         self.observer.close()
-        self.dead.set()
-        raise asyncio.CancelledError
+        if self.checkpoints is not None:
+            self.checkpoints.close()
+
+    async def resume(self, subscription: Subscription, handler: Handler) -> None:
+        """Hand over what is stored after the group's checkpoint, and then what comes (D27)."""
+        assert isinstance(self.transport, Follows)
+        if self.checkpoints is None:
+            self.checkpoints = Checkpoints(self.state and self.state / "checkpoints.sqlite")
+        group = self.checkpoint_group_class(self, subscription.group, handler, self.checkpoints)
+        followed = self.transport.follow(subscription.pattern, group.everything)
+        await group.start(group.unsettled(followed))
+        self.groups.append(group)
 
     async def subscribe(self, subscription: Subscription, handler: Handler) -> None:
         """Hand every message of the group to the handler: keys side by side, each key in order."""
@@ -222,9 +251,7 @@ class ReferenceBinding:
                 for group in self.groups:
                     tasks.create_task(group.stop(STOP_SECONDS))
         finally:
-            await self.transport.close()
-            self.effects.close()
-            self.observer.close()
+            await self.close()
 
     def lane(self, envelope: Envelope) -> str:
         """What orders an envelope: its key within its topic's environment and domain."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -112,11 +113,12 @@ class Replayer:
             request = Request.read(envelope, self.contract)
         except (ReplayError, TopicError):
             return Settlement.REJECT
-        async for incoming in self.records(request):
-            await self.group.settle(incoming)
+        async with aclosing(self.records(request)) as records:
+            async for incoming in records:
+                await self.group.settle(incoming)
         return Settlement.OK
 
-    async def records(self, request: Request) -> AsyncIterator[Incoming]:
+    async def records(self, request: Request) -> AsyncGenerator[Incoming, None]:
         """The records of a request, with the header that names it."""
         transport = self.binding.transport
         assert isinstance(transport, Reads)

@@ -79,3 +79,14 @@ class Measures(Protocol):
 
     async def lag(self, group: str) -> int:
         """Messages stored for a group and not acknowledged by it, handed out or not, else 0."""
+
+
+@runtime_checkable
+class Follows(Protocol):
+    """A transport whose positions are whole numbers, and that hands out what is stored after one of them."""
+
+    def follow(self, pattern: str, after: int | None) -> AsyncIterator[Incoming]:
+        """What is stored under a pattern, in stored order, and then what comes, without end.
+
+        ``after`` is the last position not to hand out, None for all. Nothing is acknowledged to the broker.
+        """

@@ -73,6 +73,7 @@ class MemoryBroker:
         self.stored: list[Envelope] = []
         self.times: list[int] = []
         self.consumers: dict[str, MemoryConsumer] = {}
+        self.grown = asyncio.Event()
         self.window = WINDOW_SECONDS
         self.recent: dict[str, float] = {}
         self.accepted: Sequence[str] | None = None
@@ -93,6 +94,8 @@ class MemoryBroker:
         position = len(self.stored)
         self.stored.append(envelope)
         self.times.append(self.now())
+        grown, self.grown = self.grown, asyncio.Event()
+        grown.set()
         for consumer in self.consumers.values():
             consumer.offer(position, envelope)
 

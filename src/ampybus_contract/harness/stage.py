@@ -16,6 +16,7 @@ from ampybus_contract.bindings.protocol import (
     Lags,
     Redrives,
     Replays,
+    Resumes,
     Settlement,
     Slows,
     Subscription,
@@ -264,6 +265,25 @@ class Stage:
         handle = self._handler(pattern, group, None, pause)
         self._record(group, Operation.REPLAY, Outcome.OK, NOTHING, pattern=pattern)
         await self._call("take_replays", self.binding.take_replays(Subscription(pattern, group), handle))
+
+    async def resume(self, pattern: str, group: str = "consumer", pause: Pause | None = None) -> None:
+        """Let a group go on from its checkpoint. Raises BindingCrashError where it cannot."""
+        if not isinstance(self.binding, Resumes):
+            raise BindingCrashError("BINDING expected resume() and kill(), as claimed. Fix: add the methods")
+        handle = self._handler(pattern, group, None, pause)
+        self._record(group, Operation.SUBSCRIBE, Outcome.OK, NOTHING, pattern=pattern)
+        await self._call("resume", self.binding.resume(Subscription(pattern, group), handle))
+
+    async def kill(self) -> None:
+        """End the binding at once, and start another in its place, with the same state."""
+        if not isinstance(self.binding, Resumes):
+            raise BindingCrashError("BINDING expected resume() and kill(), as claimed. Fix: add the methods")
+        await self._call("kill", self.binding.kill())
+        self.alive = False
+        self.fault("the binding was killed")
+        self.binding = self.make()
+        assert self.endpoint is not None
+        await self.open(self.endpoint)
 
     def _handler(self, pattern: str, group: str, answer: Answer | None, pause: Pause | None) -> Handler:
         attempts: dict[tuple[str, bytes], int] = {}

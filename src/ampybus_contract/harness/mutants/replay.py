@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 
+from ampybus_contract.bindings.checkpoints import CheckpointGroup
 from ampybus_contract.bindings.consumer import ConsumerGroup
-from ampybus_contract.bindings.protocol import Handler, Settlement, Subscription
+from ampybus_contract.bindings.protocol import Endpoint, Handler, Settlement, Subscription
 from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.bindings.replay import Replayer, Request
 from ampybus_contract.bindings.transport import Incoming
@@ -71,7 +72,7 @@ class IgnoresRequests(Replayer):
 class CrossesEnvironments(Replayer):
     """Replays the records of all environments."""
 
-    async def records(self, request: Request) -> AsyncIterator[Incoming]:
+    async def records(self, request: Request) -> AsyncGenerator[Incoming, None]:
         prefix, _env, rest = request.pattern.split(".", 2)
         async for incoming in super().records(replace(request, pattern=f"{prefix}.*.{rest}")):
             yield incoming
@@ -80,7 +81,7 @@ class CrossesEnvironments(Replayer):
 class OrdersByArrival(Replayer):
     """Reads records side by side and takes them as they come."""
 
-    async def records(self, request: Request) -> AsyncIterator[Incoming]:
+    async def records(self, request: Request) -> AsyncGenerator[Incoming, None]:
         found = [incoming async for incoming in super().records(request)]
 
         async def arrive(incoming: Incoming) -> Incoming:
@@ -117,6 +118,21 @@ class WaitsForReplay(ConsumerGroup):
         await super().settle(incoming)
 
 
+class ForgetsCheckpoints(ReferenceBinding):
+    """Remembers how far it got, and what it applied, as long as the process lives."""
+
+    async def start(self, endpoint: Endpoint) -> None:
+        await super().start(replace(endpoint, state=None))
+
+
+class ChecksPointFirst(CheckpointGroup):
+    """Stores the checkpoint before the effect."""
+
+    async def settle(self, incoming: Incoming) -> None:
+        await incoming.ack()
+        await super().settle(incoming)
+
+
 def mutants(_contract: Contract) -> list[Mutant]:
     """Every mutant of the chapter."""
     return [
@@ -127,12 +143,20 @@ def mutants(_contract: Contract) -> list[Mutant]:
         Mutant("withholds what another sink applied", "RPL-03", _replaying(WithholdsApplied)),
         Mutant("pauses live traffic for a replay", "RPL-04", _pausing),
         Mutant("interleaves a replay into the live stream", "RPL-04", _replaying(Republishes)),
+        Mutant("stores the checkpoint before the effect", "RPL-05", _pointing_first),
+        Mutant("forgets its checkpoint with the process", "RPL-05", ForgetsCheckpoints),
         Mutant("ignores replay requests", "RPL-06", _replaying(IgnoresRequests)),
         Mutant("replays across environments", "RPL-06", _replaying(CrossesEnvironments)),
         Mutant("looks up by broker time without slack", "RPL-07", by(_without_slack)),
         Mutant("filters by broker time", "RPL-07", _replaying(ForgetsProducedAt)),
         Mutant("replays in order of arrival", "RPL-08", _replaying(OrdersByArrival)),
     ]
+
+
+def _pointing_first(transport: Any, contract: Contract) -> ReferenceBinding:
+    binding = ReferenceBinding(transport, contract)
+    binding.checkpoint_group_class = ChecksPointFirst
+    return binding
 
 
 def _replaying(kind: type[Replayer]) -> Build:

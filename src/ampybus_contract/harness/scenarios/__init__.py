@@ -30,6 +30,7 @@ from ampybus_contract.harness.scenarios.ordering import (
     steps,
 )
 from ampybus_contract.harness.scenarios.replay import (
+    killed_in_the_middle,
     one_key,
     replay_beside_live,
     replayed_sinks,
@@ -76,6 +77,7 @@ __all__ = [
     "hopeless",
     "keyed_stream",
     "keyed_stream_with_retries",
+    "killed_in_the_middle",
     "lost_ack",
     "lost_acks",
     "many_keys",

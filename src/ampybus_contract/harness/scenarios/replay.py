@@ -143,6 +143,30 @@ def _at(stage: Stage, domain: str, at: int, key: int, env: str = "") -> Envelope
     return Envelope(made.topic, made.headers.with_(**header), made.payload)
 
 
+async def killed_in_the_middle(stage: Stage) -> None:
+    """A consumer with checkpoints that is killed while it works on a record, and one that goes on."""
+    domain = stage.workload.keyed_domain()
+    made = [stage.workload.envelope(domain, number % KEYS) for number in range(KEYS * ROUNDS)]
+    caught = made[KEYS + 1]
+    begun = asyncio.Event()
+
+    async def pause(envelope: Envelope, _attempt: int) -> None:
+        if envelope.headers.get("message_id") == caught.headers["message_id"]:
+            begun.set()
+            await asyncio.Event().wait()
+
+    await stage.publish(*made)
+    await stage.resume(stage.pattern(domain), pause=pause)
+    await stage.happens(begun)
+    await stage.rests()
+    await stage.kill()
+    after = [stage.workload.envelope(domain, key) for key in range(KEYS)]
+    await stage.publish(*after)
+    await stage.resume(stage.pattern(domain))
+    await stage.applied([*made, *after])
+    await stage.quiet()
+
+
 async def _past(stage: Stage) -> int:
     """A time shortly before now, with all nine digits of its second set."""
     now = await stage.now()
