@@ -78,6 +78,10 @@ CASES = [  # file, old text, new text, path, whom it breaks, words of the meanin
     ("domains/bars.yaml", "key: '{mic}.{symbol}'", "key: '{symbol}.{mic}'", "domains/bars/key", {P, C},
      "another partition key"),
     ("domains/bars.yaml", "[A-Z0-9]{4}", "[A-Z]{4}", "domains/bars/subtopic", {P}, "fewer subtopics"),
+    ("domains/bars.yaml", "(?P<mic>[A-Z0-9]{4})\\.(?P<symbol>", "(?P<symbol>[A-Z0-9]{4})\\.(?P<mic>",
+     "domains/bars/subtopic", {P, C}, "may be taken apart"),
+    ("domains/bars.yaml", "(?P<mic>[A-Z0-9]{4})\\.", "(?P<mic>[A-Z0-9]{4}\\.)",
+     "domains/bars/subtopic", {P, C}, "may be taken apart"),
     ("domains/bars.yaml", "ordering: strict", "ordering: relaxed", "domains/bars/ordering", {C},
      "rely on the order"),
     ("domains/bars.yaml", "  ampy.bars.v1.BarBatch: {item: bars}\n", "",
@@ -193,20 +197,47 @@ def test_a_directory_without_a_contract_is_refused(tmp_path: Path, content: str)
         compare(SHIPPED, tmp_path)
 
 
-@settings(deadline=None, max_examples=200)
+ATOMS = [
+    "a", "b", "[ab]", "a?", "b*", "(?:ab|b)", "a{1,3}", "(?:a|bb)+", "[^a]", ".", "é", "[aé§]", "[^é]", r"\w",
+    r"\W", r"[^\W]", r"\d", r"\s", "a++", "(?>a|ab)", "(?i:A)", "(?=a)", "(?!b)", r"\b", "a{0,2000}",
+    "[a-\U0010ffff]",
+]  # fmt: skip
+
+
+@settings(deadline=None, max_examples=400)
 @given(st.data())
 def test_a_relation_agrees_with_what_matches(data: st.DataObject) -> None:
-    atom = st.sampled_from(["a", "b", "[ab]", "a?", "b*", "(?:ab|b)", "a{1,3}", "(?:a|bb)+", "[^a]"])
+    atom = st.sampled_from(ATOMS)
     old, new = ("".join(data.draw(st.lists(atom, min_size=1, max_size=4))) for _ in range(2))
     how, text = relation(old, new)
 
-    for sample in data.draw(st.lists(st.text("abc", max_size=6), max_size=20)):
+    for sample in data.draw(st.lists(st.text("abé§٣", max_size=6), max_size=20)):
         before, after = bool(re.fullmatch(old, sample)), bool(re.fullmatch(new, sample))
         assert how is not Relation.EQUAL or before == after
         assert how is not Relation.NARROWER or before or not after
         assert how is not Relation.WIDER or after or not before
     if text is not None:
         assert bool(re.fullmatch(old, text)) != bool(re.fullmatch(new, text))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("[äö]", "[ä]"), ("ä", "ö"), (r"[^\W]", r"\w"), ("a++a", "aa+"), ("(?>a|ab)c", "(?:a|ab)c"),
+     ("a{1,5000}", "a{1,4000}"), (r"\d", r"[0-9]"), ("(", "a"), ("a", "a{2,1}")],
+)  # fmt: skip
+def test_what_the_automaton_does_not_follow_is_unknown(old: str, new: str) -> None:
+    assert relation(old, new) == (Relation.UNKNOWN, None)
+
+
+def wide(end: str) -> str:
+    return "(?:" + "|".join(f"[{first}-{end}]x" for first in "abcdefghijklmnopqrstuvw" * 3) + ")*"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("[ab]*a[ab]{14}", "[ab]*a[ab]{15}"), (wide("z"), wide("y"))], ids=["doubling", "broad"]
+)
+def test_a_comparison_ends_after_so_many_steps(old: str, new: str) -> None:
+    assert relation(old, new)[0] is Relation.UNKNOWN
 
 
 def test_repeats_within_repeats_are_not_taken_for_endless() -> None:

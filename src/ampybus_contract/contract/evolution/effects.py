@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ampybus_contract.contract.languages import Relation, relation
+from ampybus_contract.contract.languages import Relation, relation, same_parts
 
 
 class Direction(StrEnum):
@@ -91,14 +91,21 @@ def members(
     return effect
 
 
-def pattern(what: str, *, groups: bool = False) -> Effect:
-    """A regular expression: a narrower one breaks who sends, a wider one who reads."""
+def pattern(what: str) -> Effect:
+    """A regular expression: a narrower one breaks who sends, a wider one who reads.
+
+    One that takes texts apart in another way breaks both, whatever it allows.
+    """
 
     def effect(path: str, old: Any, new: Any) -> Change:
         if old is None or new is None:
             whom, words = (P, "comes") if old is None else (C, "goes")
             return Change(path, old, new, (whom,), f"a rule for {what} {words}")
+        if not isinstance(old, str) or not isinstance(new, str):
+            return Change(path, old, new, (P, C), f"{what} by a rule that is no pattern")
         how, text = relation(old, new)
+        if how is not Relation.UNKNOWN and not same_parts(old, new):
+            return Change(path, old, new, (P, C), f"{what} may be taken apart in another way")
         sample = "" if text is None else f", such as {text!r}"
         breaks, meaning = {
             Relation.EQUAL: (NOBODY, f"the same {what} as before"),
@@ -107,7 +114,7 @@ def pattern(what: str, *, groups: bool = False) -> Effect:
             Relation.OVERLAPPING: ((P, C), f"other {what} than before{sample}"),
             Relation.UNKNOWN: ((P, C), f"{what} by a pattern that cannot be compared exactly"),
         }[how]
-        return Change(path, old, new, breaks, meaning, payload=groups and P in breaks)
+        return Change(path, old, new, breaks, meaning)
 
     return effect
 

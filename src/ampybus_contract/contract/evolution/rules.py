@@ -149,7 +149,7 @@ RULES: tuple[tuple[str, Effect], ...] = (
     ("privacy/detectors/*/*", fixed("another look for personal data", P)),
     ("domains/*", entity("the domain", (P, C, O), NOBODY, payload=True)),
     ("domains/*/ordering", _ordering),
-    ("domains/*/subtopic", pattern("subtopics", groups=True)),
+    ("domains/*/subtopic", pattern("subtopics")),
     ("domains/*/key", fixed("another partition key: another order, and other partitions", P, C, payload=True)),
     ("domains/*/key_without/**", fixed("another form of the key", P, C)),
     ("domains/*/key_without", fixed("a part of the key becomes optional or is always there", P, C)),
