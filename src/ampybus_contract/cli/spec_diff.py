@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from ampybus_contract.contract.evolution import Change, Comparison, compare, spec_at
+from ampybus_contract.contract.evolution import Comparison, compare, spec_at
 from ampybus_contract.exit_codes import CONFORMANT, FINDINGS
 
 
@@ -22,7 +22,10 @@ def add(actions: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print every change; exit code 1 where the version says less than the changes ask for."""
+    """Print every change; exit code 1 where the version says less than the changes ask for.
+
+    So does a payload that changes on topics that stay, for which no version is enough.
+    """
     with spec_at(options.old) as old, spec_at(options.new) as new:
         found = compare(old, new)
     if options.format == "json":
@@ -33,27 +36,25 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _text(found: Comparison) -> None:
-    order = sorted(found.changes, key=lambda change: not change.breaks)
-    for change in order:
-        if change.wording:
-            continue
-        whom = f"BREAKS {', '.join(change.breaks)}" if change.breaks else "compatible"
-        print(f"{whom}: {change.path}")
-        print(f"    {change.meaning}")
-        print(f"    {_short(change.old)} -> {_short(change.new)}")
-        if change.payload:
-            print(
-                "    asks for a new payload major: publish on new topics, keep the old ones for their readers"
-            )
+    for change in sorted(found.changes, key=lambda change: (not change.breaks, change.wording)):
+        whom = "compatible" if not change.breaks else f"BREAKS {', '.join(change.breaks)}"
+        place = f" ({change.place})" if change.place else ""
+        print(f"{'wording' if change.wording else whom}: {change.path}{place}")
+        if not change.wording:
+            print(f"    {change.meaning}")
+            print(f"    {_short(change.old)} -> {_short(change.new)}")
     breaking = sum(bool(change.breaks) for change in found.changes)
     words = sum(change.wording for change in found.changes)
     print(f"{len(found.changes)} changes: {breaking} breaking, {words} of wording alone")
+    for change in found.moved_payloads:
+        print(f"NOT ENOUGH: {change.path} changes a payload on topics that stay.")
+        print("    Leave it as it was, and add the change as a type of the next major, on topics of its own.")
     made = f"{found.old_version} -> {found.new_version}"
     verdict = "enough" if found.sufficient else "NOT ENOUGH"
-    print(f"version {made}: {found.made} bump; the changes ask for: {found.asked}; {verdict}")
+    print(f"version {made}: bump made: {found.made}; the changes ask for: {found.asked}; {verdict}")
 
 
-def _short(value: Change | Any) -> str:
+def _short(value: Any) -> str:
     if value is None:
         return "(absent)"
     text = json.dumps(value, ensure_ascii=False)

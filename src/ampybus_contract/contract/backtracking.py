@@ -24,15 +24,14 @@ MOST_STEPS = 100_000
 _LOOP = "a loop in which one text can be matched in several ways"
 _UNREAD = "flags, conditions, or references to groups, whose cost cannot be told"
 _LOOPS = "two loops that can share one text in several ways"
-_LETTERS, _REST = 128, 129
+LETTERS, REST = 128, 129
 """Beyond ASCII: what ``\\w`` takes, and what it does not, spaces among them."""
-_ALL = frozenset(range(_REST + 1))
-_ASCII = [chr(code) for code in range(_LETTERS)]
+_ALL = frozenset(range(REST + 1))
+_ASCII = [chr(code) for code in range(LETTERS)]
 _CATEGORIES = {
-    codes.CATEGORY_DIGIT: frozenset(ord(char) for char in _ASCII if char.isdigit()) | {_LETTERS},
-    codes.CATEGORY_SPACE: frozenset(ord(char) for char in _ASCII if char.isspace()) | {_REST},
-    codes.CATEGORY_WORD: frozenset(ord(char) for char in _ASCII if char.isalnum() or char == "_")
-    | {_LETTERS},
+    codes.CATEGORY_DIGIT: frozenset(ord(char) for char in _ASCII if char.isdigit()) | {LETTERS},
+    codes.CATEGORY_SPACE: frozenset(ord(char) for char in _ASCII if char.isspace()) | {REST},
+    codes.CATEGORY_WORD: frozenset(ord(char) for char in _ASCII if char.isalnum() or char == "_") | {LETTERS},
 }
 _NEGATED = {
     codes.CATEGORY_NOT_DIGIT: codes.CATEGORY_DIGIT,
@@ -274,13 +273,13 @@ def _characters(code: Any, argument: Any) -> frozenset[int]:
     if not negated:
         return found
     whole = frozenset().union(*(_beyond_ascii(*item) for item in members))
-    return (_ALL - found) | ({_LETTERS, _REST} - whole)
+    return (_ALL - found) | ({LETTERS, REST} - whole)
 
 
 def _symbol(code: int) -> int:
-    if code < _LETTERS:
+    if code < LETTERS:
         return code
-    return _LETTERS if re.match(r"\w", chr(code)) else _REST
+    return LETTERS if re.match(r"\w", chr(code)) else REST
 
 
 def _members(kind: Any, value: Any) -> frozenset[int]:
@@ -288,18 +287,18 @@ def _members(kind: Any, value: Any) -> frozenset[int]:
         return frozenset({_symbol(value)})
     if kind is codes.RANGE:
         low, high = value
-        beyond = {_LETTERS, _REST} if high >= _LETTERS else set()
-        return frozenset(range(low, min(high, _LETTERS - 1) + 1)) | beyond
+        beyond = {LETTERS, REST} if high >= LETTERS else set()
+        return frozenset(range(low, min(high, LETTERS - 1) + 1)) | beyond
     if value in _NEGATED:
-        return (_ALL - _CATEGORIES[_NEGATED[value]]) | {_REST, *([] if value is _NOT_WORD else [_LETTERS])}
+        return (_ALL - _CATEGORIES[_NEGATED[value]]) | {REST, *([] if value is _NOT_WORD else [LETTERS])}
     return _CATEGORIES.get(value, _ALL)
 
 
 def _beyond_ascii(kind: Any, value: Any) -> frozenset[int]:
     """Which of the symbols beyond ASCII a member of a class takes whole."""
-    if kind is codes.RANGE and value[0] <= _LETTERS and value[1] >= 0x10FFFF:
-        return frozenset({_LETTERS, _REST})
-    return frozenset({_LETTERS}) if value is codes.CATEGORY_WORD else frozenset()
+    if kind is codes.RANGE and value[0] <= LETTERS and value[1] >= 0x10FFFF:
+        return frozenset({LETTERS, REST})
+    return frozenset({LETTERS}) if value is codes.CATEGORY_WORD else frozenset()
 
 
 _NOT_WORD = codes.CATEGORY_NOT_WORD

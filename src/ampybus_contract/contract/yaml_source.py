@@ -25,13 +25,17 @@ class Source:
     layers: tuple[Source, ...] = ()
 
     def problem(self, path: str, expected: str, got: str, fix: str) -> SpecProblem:
-        """A problem at ``path``, or at its nearest ancestor that has a line, in the last layer with it."""
+        """A problem at the ``place`` of a path."""
+        file, line = self.place(path)
+        return SpecProblem(file, line, path, expected, got, fix)
+
+    def place(self, path: str) -> tuple[str, int]:
+        """File and line of ``path`` or its nearest ancestor that has a line, in the last layer with it."""
         nearest = max((self, *self.layers), key=lambda layer: len(layer.nearest(path)))
         for layer in self.layers:
             if len(layer.nearest(path)) == len(nearest.nearest(path)):
                 nearest = layer
-        line = nearest.lines.get(nearest.nearest(path), 1)
-        return SpecProblem(nearest.file, line, path, expected, got, fix)
+        return nearest.file, nearest.lines.get(nearest.nearest(path), 1)
 
     def nearest(self, path: str) -> str:
         """The path, or its nearest ancestor, that this file has a line for."""

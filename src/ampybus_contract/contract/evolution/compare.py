@@ -1,22 +1,18 @@
-"""The changes between two spec directories, and the version that they ask for."""
+"""The changes between two versions of a contract, and the version that they ask for."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ampybus_contract.contract.evolution.effects import ALL, Change, Direction
-from ampybus_contract.contract.evolution.rules import effect_of
-from ampybus_contract.contract.files import read_spec
-from ampybus_contract.contract.overlay import FILE
-from ampybus_contract.contract.yaml_source import read_yaml
-from ampybus_contract.errors import SpecError, SpecProblem
+from ampybus_contract.contract.evolution.effects import Change, Difference, escaped
+from ampybus_contract.contract.evolution.rules import effect_of, whole_effect_of
+from ampybus_contract.contract.evolution.snapshot import Snapshot, snapshot
 
-BUMPS = ("none", "patch", "minor", "major")
-VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+LOWERED = "lowered"
+BUMPS = (LOWERED, "none", "patch", "minor", "major")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,68 +27,59 @@ class Comparison:
 
     @property
     def sufficient(self) -> bool:
-        """Whether the version says at least as much as the changes do."""
-        return BUMPS.index(self.made) >= BUMPS.index(self.asked)
+        """Whether the version says at least as much as the changes do.
+
+        A payload that changes on topics that stay no version allows: it asks for new topics (section 23).
+        """
+        return BUMPS.index(self.made) >= BUMPS.index(self.asked) and not self.moved_payloads
+
+    @property
+    def moved_payloads(self) -> tuple[Change, ...]:
+        """The breaking changes of payloads that should have gone to new topics."""
+        return tuple(change for change in self.changes if change.payload)
 
 
 def compare(old: Path, new: Path) -> Comparison:
-    """Compare two spec directories. Raises SpecError where one is none, or its YAML cannot be read."""
-    before, after = tree(old), tree(new)
-    changes = tuple(_changes(before, after, ""))
-    versions = before["contract"]["version"], after["contract"]["version"]
-    return Comparison(*versions, changes, _asked(changes), _made(*versions))
+    """Compare two spec directories. Raises SpecError where one is none, or its files cannot be read."""
+    before, after = snapshot(old), snapshot(new)
+    whole = Difference("", before.data, after.data, before.data, after.data)
+    found = tuple(_placed(change, before, after) for change in changes(whole))
+    versions = before.version, after.version
+    return Comparison(*versions, found, _asked(found), _made(*versions))
 
 
-def tree(directory: Path) -> dict[str, Any]:
-    """The data of a spec directory by chapter, with ``domains`` and ``requirements`` by name."""
-    if (directory / FILE).exists():
-        sources, problems = read_spec(directory)
-        if problems:
-            raise SpecError(problems)
-        files = [(source.file, source.data) for group in sources.values() for source in group]
-    else:
-        paths = sorted({*directory.glob("*.yaml"), *directory.glob("domains/*.yaml"),
-                        *directory.glob("requirements/*.yaml")})  # fmt: skip
-        names = [(path, path.relative_to(directory).as_posix()) for path in paths]
-        files = [(name, read_yaml(path, name).data) for path, name in names]
-    found: dict[str, Any] = {"domains": {}, "requirements": {}}
-    for name, data in files:
-        if not isinstance(data, dict):
-            raise SpecError([SpecProblem(name, 1, "", "a mapping", type(data).__name__, "mend the file")])
-        folder = name.partition("/")[0]
-        if folder == "domains":
-            found["domains"][data.get("domain")] = {k: v for k, v in data.items() if k != "domain"}
-        elif folder == "requirements":
-            found["requirements"] |= data.get("requirements", {})
-        elif name != FILE:
-            found[name.removesuffix(".yaml")] = data
-    version = found.get("contract", {}).get("version")
-    if not isinstance(version, str) or not VERSION.fullmatch(version):
-        fix = "name the directory that holds contract.yaml"
-        problem = SpecProblem("contract.yaml", 1, "/version", "a version x.y.z", repr(version), fix)
-        raise SpecError([problem])
-    return found
-
-
-def _changes(old: Any, new: Any, path: str) -> Iterator[Change]:
-    if old == new:
+def changes(at: Difference) -> Iterator[Change]:
+    """The changes at a path and below it."""
+    if at.old == at.new or _nothing(at.old, at.new):
         return
-    one_sided = old is None or new is None
-    if one_sided and (effect := effect_of(path, whole=True)) is not None:
-        yield effect(path, old, new)
-    elif isinstance(old or new, Mapping) and isinstance(new or old, Mapping) and (old or new):
-        before, after = old or {}, new or {}
-        for key in (*before, *(key for key in after if key not in before)):
-            yield from _changes(before.get(key), after.get(key), f"{path}/{key}".lstrip("/"))
+    if (at.old is None or at.new is None) and (effect := whole_effect_of(at.path)) is not None:
+        yield effect(at)
+    elif _is_tree(at.old, at.new):
+        before, after = at.old or {}, at.new or {}
+        for key in dict.fromkeys((*before, *after)):
+            path = f"{at.path}/{escaped(key)}".removeprefix("/")
+            yield from changes(Difference(path, before.get(key), after.get(key), at.before, at.after))
     else:
-        effect = effect_of(path)
-        unknown = Change(path, old, new, ALL, "a change whose effect nobody has declared")
-        yield effect(path, old, new) if effect else unknown
+        yield effect_of(at.path)(at)
 
 
-def _asked(changes: tuple[Change, ...]) -> str:
+def _nothing(old: Any, new: Any) -> bool:
+    """Whether an empty mapping stands for what is not there."""
+    return all(value is None or value == {} for value in (old, new))
+
+
+def _is_tree(old: Any, new: Any) -> bool:
+    """Whether there is something below to look at: a mapping on both sides, or on one side only."""
+    return all(value is None or isinstance(value, Mapping) for value in (old, new))
+
+
+def _placed(change: Change, before: Snapshot, after: Snapshot) -> Change:
+    return replace(change, place=(before if change.new is None else after).place(change.path))
+
+
+def _asked(found: tuple[Change, ...]) -> str:
     """Breaking changes ask for a major version, words alone for a patch, others for a minor (section 23)."""
-    rules = [change for change in changes if change.path != "contract/version"]
+    rules = [change for change in found if change.path != "contract/version"]
     if any(change.breaks for change in rules):
         return "major"
     if any(not change.wording for change in rules):
@@ -102,12 +89,9 @@ def _asked(changes: tuple[Change, ...]) -> str:
 
 def _made(old: str, new: str) -> str:
     before, after = ([int(part) for part in version.split(".")] for version in (old, new))
+    if after < before:
+        return LOWERED
     for bump, one, other in zip(("major", "minor", "patch"), before, after, strict=True):
         if one != other:
-            return bump if other > one else "none"
+            return bump
     return "none"
-
-
-def broken(changes: tuple[Change, ...], direction: Direction) -> list[Change]:
-    """The changes that break one direction."""
-    return [change for change in changes if direction in change.breaks]
