@@ -7,10 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ampybus_contract import Envelope
 from ampybus_contract.contract import data_directory
 from ampybus_contract.envelope import read_fixture
+
+settings.register_profile("no test judges how fast a machine is", deadline=None)
+settings.load_profile("no test judges how fast a machine is")
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from ampybus_contract.benchmark.traffic import archive_lines, envelopes
 from ampybus_contract.contract import default_contract
 from ampybus_contract.envelope import read_fixture
 
-CHECKS_PRESENCE_ONLY = "ampy-bus"
+CHECKS_NO_ZEROS = "ampy-bus"
+CHECKS_PRESENCE_ONLY = "presence alone"
 
 
 @pytest.mark.parametrize(("domain", "items"), [("bars", 0), ("bars", 3), ("orders", 0)])
@@ -31,7 +32,9 @@ def test_every_installed_peer_accepts_the_header_set_and_refuses_a_broken_one() 
         if judge is not None:
             assert judge(right), name
             assert not judge({**right, "run_id": ""}), name
-            if not name.startswith(CHECKS_PRESENCE_ONLY):
+            if CHECKS_PRESENCE_ONLY not in name:
+                assert not judge({**right, "message_id": "abc"}), name
+            if not name.startswith(CHECKS_NO_ZEROS):
                 assert not judge({**right, "trace_id": "0" * 32}), name
 
 

@@ -16,7 +16,7 @@ from ampybus_contract import Envelope, Finding, Headers, validate
 from ampybus_contract.contract import data_directory, default_contract, load_contract
 from ampybus_contract.envelope import read_fixture
 from ampybus_contract.validation.fast import FastPath
-from ampybus_contract.validation.fast_headers import DAY_EXISTS, SIGHTINGS_TO_COMPILE
+from ampybus_contract.validation.fast_headers import DAY_EXISTS, SIGHTINGS_TO_COMPILE, SPARE, _quicker
 from ampybus_contract.validation.validator import close_look
 
 GOLDENS = [
@@ -67,7 +67,7 @@ def mutations(draw: st.DrawFn) -> Envelope:
         elif change == "edit" and names:
             name = draw(st.sampled_from(names))
             place = draw(st.integers(0, len(headers[name])))
-            letter = draw(st.sampled_from(["", "\n", "\r", "\0", "|", "0", "a", "A", "."]))
+            letter = draw(st.sampled_from(["", "\n", "\r", "\0", "\ud800", "é", "|", "0", "a", "A", "."]))
             headers[name] = headers[name][:place] + letter + headers[name][place + draw(st.integers(0, 1)) :]
         elif change == "topic":
             tokens = envelope.topic.split(".")
@@ -118,6 +118,35 @@ def test_a_value_that_ends_early_does_not_lend_its_rest_to_the_next(bars: Envelo
         "HDR-14",
     }
     assert not FAST.clean(replace(bars, headers=headers))
+
+
+@pytest.mark.parametrize(
+    ("header", "broken"),
+    [
+        ("message_id", "019b6c2f-9b1c-76aa-8f7a-3b1d8f3ea0\r2"),
+        ("trace_id", "4b5b3f2a0f9d4e3d\r4c8a1f0e3a7c812"),
+        ("source", "half \ud800"),
+        ("partition_key", "half \ud800"),
+    ],
+)
+def test_a_character_that_no_value_may_hold_is_seen_in_the_midst_of_known_traffic(
+    bars: Envelope, header: str, broken: str
+) -> None:
+    assert judge_both(FAST, bars) == (True, [])
+    clean, findings = judge_both(FAST, replace(bars, headers=bars.headers.with_(**{header: broken})))
+    assert not clean
+    assert "HDR-14" in {item.requirement for item in findings}
+
+
+def test_a_class_is_written_for_speed_only_where_it_is_one() -> None:
+    written = {
+        r"([0-9a-f]{2})": "(?:[0-9a-f\\\r]{2})",
+        r"\[0-9a-f]": r"\[0-9a-f]",
+        r"[[0-9a-f]": r"[[0-9a-f]",
+        r"[]0-9a-f]\((?=x)": r"[]0-9a-f]\((?=x)",
+        r"[^0-9a-f][0-9]": r"[^0-9a-f][0-9]",
+    }
+    assert {pattern: _quicker(pattern, SPARE) for pattern in written} == written
 
 
 def test_a_pattern_with_references_of_its_own_is_judged_apart(spec_copy: Path, bars: Envelope) -> None:

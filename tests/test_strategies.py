@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, seed, settings
 from hypothesis import strategies as st
 
 from ampybus_contract import Envelope, Headers, Topic, validate
@@ -206,6 +206,23 @@ def test_what_shrinking_leaves_can_be_read() -> None:
     order = find(envelopes(domain="orders"), lambda item: len(plain(item)) == EDGE)
     assert order.headers["partition_key"] == "co_0"
     assert set(order.headers) <= {"dedupe_key", *_required()}
+
+
+@pytest.mark.parametrize("drawn", [envelopes(), workloads("orders"), invalid_envelopes("PKY-01")])
+def test_one_seed_draws_the_same_again(drawn: st.SearchStrategy[object]) -> None:
+    def first(number: int) -> list[object]:
+        found: list[object] = []
+
+        @seed(number)
+        @settings(max_examples=10, database=None, phases=[Phase.generate])
+        @given(drawn)
+        def collect(value: object) -> None:
+            found.append(value)
+
+        collect()
+        return found
+
+    assert first(1) == first(1) != first(2)
 
 
 def _required() -> set[str]:

@@ -86,30 +86,35 @@ def _pydantic(contract: Contract) -> Judge:
 
 
 def _ampy_bus(contract: Contract) -> Judge:
+    """The SDK's public ``Headers``: made from the values on the wire, then judged."""
+    kind = _module("ampybus", "ampy-bus").Headers
+    return _raises(lambda headers: kind(**headers).validate_basic(), (ValueError, KeyError, TypeError))
+
+
+def _ampy_bus_judged(contract: Contract) -> Judge:
+    """The same on objects made beforehand: ``validate_basic`` alone."""
+    kind = _module("ampybus", "ampy-bus").Headers
+    return _made_before(lambda headers: kind(**headers))
+
+
+def _ampy_bus_presence(contract: Contract) -> Judge:
+    """The other ``Headers``, inside its NATS bus, on objects made beforehand: looks only what is there."""
     kind = _module("ampybus.headers", "ampy-bus").Headers
 
-    def judge(headers: dict[str, str]) -> bool:
-        produced = datetime.fromisoformat(headers["produced_at"])
-        values: dict[str, Any] = {**headers, "produced_at": produced}
-        kind(**values).validate_basic()
-        return True
+    def make(headers: dict[str, str]) -> Any:
+        values: dict[str, Any] = {**headers, "produced_at": datetime.fromisoformat(headers["produced_at"])}
+        return kind(**values)
 
-    return _raises(judge, (ValueError, KeyError, TypeError))
+    return _made_before(make)
 
 
-def _ampy_bus_checks(contract: Contract) -> Judge:
-    """``validate_basic`` alone, on objects made beforehand: what it costs when nobody reads a header."""
-    kind = _module("ampybus.headers", "ampy-bus").Headers
+def _made_before(make: Callable[[dict[str, str]], Any]) -> Judge:
     made: dict[int, Any] = {}
 
     def judge(headers: dict[str, str]) -> bool:
         one = made.get(id(headers))
         if one is None:
-            values: dict[str, Any] = {
-                **headers,
-                "produced_at": datetime.fromisoformat(headers["produced_at"]),
-            }
-            one = made[id(headers)] = kind(**values)
+            one = made[id(headers)] = make(headers)
         one.validate_basic()
         return True
 
@@ -129,8 +134,9 @@ def _raises(judge: Judge, error: Any) -> Judge:
 
 _PEERS: Mapping[str, Callable[[Contract], Judge]] = {
     "jsonschema-rs": _jsonschema_rs,
-    "ampy-bus 1.2.0, object made and validate_basic": _ampy_bus,
-    "ampy-bus 1.2.0, validate_basic alone": _ampy_bus_checks,
+    "ampy-bus 1.2.0, Headers made and validate_basic": _ampy_bus,
+    "ampy-bus 1.2.0, validate_basic alone": _ampy_bus_judged,
+    "ampy-bus 1.2.0, presence alone (in its NATS bus)": _ampy_bus_presence,
     "msgspec": _msgspec,
     "pydantic": _pydantic,
     "fastjsonschema": _fastjsonschema,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.strategies.breaking import Way, own_shapes, with_headers
@@ -15,12 +16,13 @@ _UNDECLARED = b"\xc0\x3e\x01"
 def extra_ways(maker: EnvelopeMaker) -> Iterator[Way]:
     """Another schema's hash, a foreign origin, an undeclared field, and a text of each kind of detector."""
     contract, privacy = maker.contract, maker.contract.privacy
+    free = next(name for number in count() if (name := f"note_{number}") not in contract.headers)
 
     def other_hash(made: Made, _shape: Shape, _entropy: Entropy) -> Envelope | None:
         return with_headers(made, schema_hash="sha256:" + "0" * 64)
 
     def personal(made: Made, _shape: Shape, entropy: Entropy) -> Envelope | None:
-        return with_headers(made, note=entropy.choice([item.example for item in privacy.detectors]))
+        return with_headers(made, **{free: entropy.choice([item.example for item in privacy.detectors])})
 
     def undeclared(made: Made, _shape: Shape, _entropy: Entropy) -> Envelope | None:
         plain = "content_encoding" not in made.envelope.headers
@@ -37,6 +39,7 @@ def extra_ways(maker: EnvelopeMaker) -> Iterator[Way]:
             name = rule["header"]
 
             def foreign(made: Made, _shape: Shape, _e: Entropy, name: str = name) -> Envelope | None:
-                return with_headers(made, **{name: f"{contract.topic.prefix}.nowhere.bars.v1.XNAS.A"})
+                prefix, _env, rest = made.envelope.headers[name].split(".", 2)
+                return with_headers(made, **{name: f"{prefix}.nowhere.{rest}"})
 
             yield Way(rule["requirement"], tuple(maker.shapes(domain.name)), foreign)

@@ -91,7 +91,7 @@ class _Headers:
         return None if name is None else with_headers(made, **{name: "x"})
 
     def value(self, made: Made, _shape: Shape, entropy: Entropy) -> Envelope | None:
-        texts = ("a\nb", "a\r\nb: c", "\r", "\x00", "tail\n")
+        texts = ("a\nb", "a\r\nb: c", "\r", "\x00", "tail\n", "half \ud800")
         text = one_of(texts, lambda text: not self.contract.header_value.fullmatch(text), entropy)
         name = next(name for name in ("x", "x_", "x__") if name not in self.contract.headers)
         return None if text is None else with_headers(made, **{name: text})

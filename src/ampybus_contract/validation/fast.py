@@ -14,9 +14,9 @@ from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.envelope.codec import decompress
 from ampybus_contract.errors import DecodeError
 from ampybus_contract.validation.case import Case
-from ampybus_contract.validation.fast_headers import Layout, LayoutCompiler
+from ampybus_contract.validation.fast_headers import SPARE, Layout, LayoutCompiler, encodable
 from ampybus_contract.validation.fast_payload import Agrees, compile_payload
-from ampybus_contract.validation.key_rules import key_form, key_of_topic
+from ampybus_contract.validation.key_rules import key_form, key_of_topic, sole_part
 from ampybus_contract.validation.payload_rules import judge_schema, payload_hash
 from ampybus_contract.validation.privacy_rules import Guarded, in_headers
 from ampybus_contract.validation.routes import Route, Schema, TopicPlan
@@ -46,15 +46,21 @@ class FastPath:
             text = "\n".join(layout.own(headers))
         except KeyError:
             return self._learn(envelope, payload_known)
-        if layout.match_own(text) is None or not (layout.text_only or layout.printable(text)):
+        if (
+            SPARE in text
+            or layout.match_own(text) is None
+            or not (text.isascii() or encodable(text))
+            or not (layout.text_only or layout.printable(text))
+            or (
+                headers["partition_key"] != route.key
+                if route.key is not None
+                else self._split(headers, route)
+            )
+        ):
             return False
         if layout.plain:
             if not payload_known:
-                return (
-                    self._keyed(headers, route)
-                    if route.key is None
-                    else headers["partition_key"] == route.key
-                )
+                return route.settled or self._keyed(headers, route)
             if route.agrees is not None and len(envelope.payload) <= self._free_size:
                 return route.agrees(envelope.payload, headers)
         return self._rest(envelope, route, layout, payload_known)
@@ -85,6 +91,14 @@ class FastPath:
             return False
         return _hashed(plain, headers, route.topic.domain) and (
             route.agrees is None or route.agrees(plain, headers)
+        )
+
+    def _split(self, headers: Mapping[str, str], route: Route) -> bool:
+        """Whether a key of one part holds a separator, or is not the dedupe key where the domain has one."""
+        key = headers["partition_key"]
+        return route.sole and (
+            self._contract.key_separator in key
+            or (bool(route.topic.domain.dedupe_key) and headers["dedupe_key"] != key)
         )
 
     def _keyed(self, headers: Mapping[str, str], route: Route) -> bool:
@@ -127,14 +141,15 @@ class FastPath:
         if topic is None or topic.domain.name not in layout.domains:
             return None
         if topic.domain.carries:
-            return Route(topic, None, None) if topic.origin or not topic.domain.origin else None
+            return Route(topic, None, None, False, False) if topic.origin or not topic.domain.origin else None
         headers = envelope.headers.plain
         schema = headers["schema_fqdn"], headers["schema_version"], headers.get("schema_hash")
         plan = topic.schemas.get(schema) or self._schema(topic, schema)
         if plan is None:
             return None
-        alone = topic.domain.dedupe_key or self._guarded(topic.domain)
-        return Route(topic, plan, None if alone else topic.key)
+        more = topic.domain.dedupe_key or self._guarded(topic.domain)
+        settled = topic.key is not None and not more
+        return Route(topic, plan, topic.key, settled, sole_part(topic.domain))
 
     def _guarded(self, domain: DomainRule) -> bool:
         return domain.name in self._contract.privacy.domains

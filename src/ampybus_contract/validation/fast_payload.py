@@ -15,13 +15,12 @@ from google.protobuf.message import Message
 from ampybus_contract.contract import Component, Contract, DomainRule
 from ampybus_contract.envelope.parts import part_text
 from ampybus_contract.envelope.registry import message_type
-from ampybus_contract.validation.key_rules import key_of_topic
+from ampybus_contract.validation.key_rules import key_of_topic, sole_part
 
 Parts = tuple[str, ...]
 Read = Callable[[Any], Parts]
 Parse = Callable[[bytes], Message]
 Agrees = Callable[[bytes, Mapping[str, str]], bool]
-_Whole = tuple[Parts, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,8 @@ def compile_payload(
 ) -> Agrees | None:
     """Tells whether bytes decode as a type of the domain and agree with key, dedupe_key and topic.
 
-    None where the package has no such type.
+    What topic and headers tell of the key without the payload is for the caller to see: see ``Route``. None
+    where the package has no such type.
     """
     kind, payload = message_type(fqdn), domain.payloads[fqdn]
     if kind is None:
@@ -70,11 +70,10 @@ def compile_payload(
     whole = _whole(contract, domain, named)
     if whole is not None and not choice and (shared := _shared_parent(domain, item)):
         return _pinned(kind.FromString, payload.item, shared, whole)
-    only = _text_path(next(iter(domain.components.values())), item) if len(names) == 1 else None
-    alone = f"{{{names[0]}}}" if names else ""
-    if only and domain.key == alone and not payload.item and domain.dedupe_key in (None, alone):
-        wanted = named.get(names[0])
-        return _single(kind.FromString, attrgetter(only), domain.dedupe_key, contract.key_separator, wanted)
+    if sole_part(domain) and not named and not payload.item:
+        only = _text_path(domain.components[names[0]], item) or "."
+        if "." not in only:
+            return _single(kind.FromString, only)
     read = _reader(domain, groups, item)
     parts = _PartsPlan(
         read,
@@ -88,12 +87,13 @@ def compile_payload(
     return _compared(kind.FromString, payload.item, parts.agree)
 
 
-def _whole(contract: Contract, domain: DomainRule, named: Mapping[str, str]) -> _Whole | None:
-    """The parts and the key of a topic that names every part; None for any other."""
-    key = key_of_topic(domain, named)
-    if key is None or domain.dedupe_key or any(contract.key_separator in part for part in named.values()):
+def _whole(contract: Contract, domain: DomainRule, named: Mapping[str, str]) -> Parts | None:
+    """The parts of a topic that names every one, and so the key; None for any other."""
+    if key_of_topic(domain, named) is None or domain.dedupe_key:
         return None
-    return (tuple(named[name] for name in domain.components), key) if len(named) > 1 else None
+    if any(contract.key_separator in part for part in named.values()):
+        return None
+    return tuple(named[name] for name in domain.components) if len(named) > 1 else None
 
 
 def _shared_parent(domain: DomainRule, item: Descriptor) -> tuple[str, tuple[str, ...]] | None:
@@ -101,54 +101,52 @@ def _shared_parent(domain: DomainRule, item: Descriptor) -> tuple[str, tuple[str
     paths = [_text_path(rule, item) or "" for rule in domain.components.values()]
     parents = {path.rpartition(".")[0] for path in paths}
     parent = parents.pop()
-    return (parent, tuple(path.rpartition(".")[2] for path in paths)) if parent and not parents else None
+    if parents or not parent or "." in parent:
+        return None
+    return parent, tuple(path.rpartition(".")[2] for path in paths)
 
 
-def _pinned(parse: Parse, field: str, shared: tuple[str, tuple[str, ...]], pinned: _Whole) -> Agrees:
+def _pinned(parse: Parse, field: str, shared: tuple[str, tuple[str, ...]], whole: Parts) -> Agrees:
     """For a topic that names every part: the inner message that holds them is as the topic says.
 
     It is compared whole with one that holds these parts alone, which is the rule and the faster look; its
     fields one by one where it holds more.
     """
-    (parent, fields), (whole, key) = shared, pinned
-    outer, inner = attrgetter(parent), attrgetter(*fields)
+    parent, fields = shared
+    inner = attrgetter(*fields)
     empty: Any = parse(b"")
-    holder = outer(getattr(empty, field).add() if field else empty)
+    holder = getattr(getattr(empty, field).add() if field else empty, parent)
     likeness = type(holder)(**dict(zip(fields, whole, strict=True)))
 
     def one(plain: bytes, headers: Mapping[str, str]) -> bool:
         try:
-            found = outer(parse(plain))
+            found = getattr(parse(plain), parent)
         except (ProtobufDecodeError, ValueError):
             return False
-        return (found == likeness or inner(found) == whole) and headers["partition_key"] == key
+        return found == likeness or inner(found) == whole
 
     def several(plain: bytes, headers: Mapping[str, str]) -> bool:
         try:
             items = getattr(parse(plain), field)
         except (ProtobufDecodeError, ValueError):
             return False
-        for found in map(outer, items):
+        for found in map(attrgetter(parent), items):
             if found != likeness and inner(found) != whole:
                 return False
-        return not items or headers["partition_key"] == key
+        return True
 
     return several if field else one
 
 
-def _single(
-    parse: Parse, only: Callable[[Any], str], dedupe: str | None, separator: str, wanted: str | None
-) -> Agrees:
-    """For a key that is one text of the payload."""
+def _single(parse: Parse, field: str) -> Agrees:
+    """For a key that is one text of the payload; the caller has seen that the headers agree on it."""
 
     def one(plain: bytes, headers: Mapping[str, str]) -> bool:
         try:
-            text = only(parse(plain))
+            text = getattr(parse(plain), field)
         except (ProtobufDecodeError, ValueError):
             return False
-        if text != headers["partition_key"] or separator in text:
-            return False
-        return (dedupe is None or text == headers["dedupe_key"]) and (wanted is None or wanted == text)
+        return bool(text == headers["partition_key"])
 
     return one
 

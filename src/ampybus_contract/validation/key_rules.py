@@ -48,5 +48,11 @@ def key_of_topic(domain: DomainRule, groups: Mapping[str, str | None]) -> str | 
     return fill(domain.key, known)
 
 
+def sole_part(domain: DomainRule) -> bool:
+    """Whether the key is one part and nothing else, and the dedupe key, where there is one, the same."""
+    alone = {f"{{{name}}}" for name in domain.components}
+    return len(alone) == 1 and domain.key in alone and domain.dedupe_key in (None, domain.key)
+
+
 def _of_topic(domain: DomainRule, groups: Mapping[str, str | None], name: str) -> str | None:
     return groups.get(domain.components[name].topic or name)

@@ -32,13 +32,17 @@ class TopicPlan:
 class Route:
     """A topic as one run publishes to it: all that does not differ between its messages.
 
-    ``agrees`` is None where the domain carries the payloads of others; ``key`` is the only key that it can
-    have, if the topic names every part.
+    ``agrees`` compares the payload, and is None where the domain carries the payloads of others. What topic
+    and headers tell of the key is looked at before: ``key`` is the only one that an envelope can have, if the
+    topic names every part; ``sole`` says that the key is one part, and the dedupe key the same; ``settled``,
+    that with the right key nothing is left to look at but the payload.
     """
 
     topic: TopicPlan
     agrees: Agrees | None
     key: str | None
+    settled: bool
+    sole: bool
 
 
 Runs = dict[tuple[str, ...], dict[str, Route]]

@@ -79,4 +79,4 @@ def origin_start(
     carried = contract.domains.get(groups.get(domain.carries or "") or "")
     if carried is None or carried.carries:
         return None
-    return f"{topic.prefix}.{topic.env}.{carried.name}."
+    return f"{contract.topic.prefix}.{topic.env}.{carried.name}."
