@@ -25,4 +25,5 @@ def test_low_priorities_slow_down_first(ampybus: ConformanceCheck) -> None:
         checkers.priority_inverted,
         checkers.nothing_slowed,
         checkers.lost_write,
+        checkers.unseen,
     )

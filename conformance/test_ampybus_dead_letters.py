@@ -15,7 +15,7 @@ def test_a_dead_letter_keeps_headers_and_bytes(ampybus: ConformanceCheck) -> Non
 
 @pytest.mark.ampybus("DLQ-04")
 def test_each_kind_of_poison_lands_once(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.poison, checkers.dead_letter_missing)
+    ampybus(scenarios.poison, checkers.dlq_lost)
 
 
 @pytest.mark.ampybus("DLQ-05")

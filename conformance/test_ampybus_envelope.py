@@ -17,7 +17,7 @@ def test_every_required_header_arrives(ampybus: ConformanceCheck) -> None:
 
 @pytest.mark.ampybus("ENV-02")
 def test_ids_are_the_ones_published(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.round_trip, checkers.id_rewritten, checkers.lost_write)
+    ampybus(scenarios.round_trip, checkers.id_rewritten, checkers.lost_write, checkers.unseen)
 
 
 @pytest.mark.ampybus("ENV-03")
@@ -32,7 +32,7 @@ def test_unknown_headers_survive(ampybus: ConformanceCheck) -> None:
 
 @pytest.mark.ampybus("ENV-06")
 def test_payload_bytes_are_identical(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.payload_sizes, checkers.payload_changed, checkers.lost_write)
+    ampybus(scenarios.payload_sizes, checkers.payload_changed, checkers.lost_write, checkers.unseen)
 
 
 @pytest.mark.ampybus("ENV-04")

@@ -10,7 +10,13 @@ from ampybus_contract.pytest_plugin import ConformanceCheck
 
 @pytest.mark.ampybus("FLT-06")
 def test_a_lost_acknowledgement_is_indefinite(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.lost_acks, checkers.definite_but_stored, checkers.id_invented, checkers.lost_write)
+    ampybus(
+        scenarios.lost_acks,
+        checkers.definite_but_stored,
+        checkers.id_invented,
+        checkers.lost_write,
+        checkers.unseen,
+    )
 
 
 @pytest.mark.ampybus("FLT-07")

@@ -40,7 +40,7 @@ def test_a_duplicate_after_the_brokers_window_has_no_effect(ampybus: Conformance
 
 @pytest.mark.ampybus("IDM-05")
 def test_another_attempt_is_the_same_message(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.lost_ack, checkers.id_invented, checkers.lost_write)
+    ampybus(scenarios.lost_ack, checkers.id_invented, checkers.lost_write, checkers.unseen)
 
 
 @pytest.mark.ampybus("IDM-08")

@@ -10,14 +10,22 @@ from ampybus_contract.pytest_plugin import ConformanceCheck
 
 @pytest.mark.ampybus("BIG-01")
 def test_large_payloads_are_compressed(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.compression_threshold, checkers.sent_plain, checkers.refused_valid, checkers.lost_write)
+    ampybus(
+        scenarios.compression_threshold,
+        checkers.sent_plain,
+        checkers.refused_valid,
+        checkers.lost_write,
+        checkers.unseen,
+    )
 
 
 @pytest.mark.ampybus("BIG-03")
 def test_pointer_headers_come_all_together(ampybus: ConformanceCheck) -> None:
     refused = checkers.violation_accepted(lambda contract: contract.pointer_requirements.values())
     on_wire = checkers.broken_on_wire(lambda contract: contract.pointer_requirements.values())
-    ampybus(scenarios.pointers, refused, on_wire, checkers.refused_valid, checkers.lost_write)
+    ampybus(
+        scenarios.pointers, refused, on_wire, checkers.refused_valid, checkers.lost_write, checkers.unseen
+    )
 
 
 @pytest.mark.ampybus("BIG-06")

@@ -10,7 +10,7 @@ from ampybus_contract.pytest_plugin import ConformanceCheck
 
 @pytest.mark.ampybus("ORD-01")
 def test_messages_of_a_key_arrive_in_order(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.keyed_stream, checkers.key_reordered, checkers.lost_write)
+    ampybus(scenarios.keyed_stream, checkers.key_reordered, checkers.lost_write, checkers.unseen)
 
 
 @pytest.mark.ampybus("ORD-03")
@@ -20,12 +20,18 @@ def test_a_retried_message_keeps_its_place(ampybus: ConformanceCheck) -> None:
 
 @pytest.mark.ampybus("ORD-02")
 def test_keys_side_by_side_keep_their_order(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.many_keys, checkers.key_reordered, checkers.effect_reordered, checkers.lost_write)
+    ampybus(
+        scenarios.many_keys,
+        checkers.key_reordered,
+        checkers.effect_reordered,
+        checkers.lost_write,
+        checkers.unseen,
+    )
 
 
 @pytest.mark.ampybus("ORD-06")
 def test_the_steps_of_an_order_keep_their_order(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.steps, checkers.effect_reordered, checkers.lost_write)
+    ampybus(scenarios.steps, checkers.effect_reordered, checkers.lost_write, checkers.unseen)
 
 
 @pytest.mark.ampybus("ORD-07")

@@ -20,7 +20,7 @@ def test_the_pauses_between_attempts_grow(ampybus: ConformanceCheck) -> None:
 
 @pytest.mark.ampybus("DLQ-07")
 def test_dead_letters_do_not_loop(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.failing_dead_letters, checkers.dlq_loop, checkers.dead_letter_missing)
+    ampybus(scenarios.failing_dead_letters, checkers.dlq_loop, checkers.dlq_lost)
 
 
 @pytest.mark.ampybus("DLQ-08")
@@ -30,12 +30,12 @@ def test_retry_count_counts(ampybus: ConformanceCheck) -> None:
 
 @pytest.mark.ampybus("DLQ-10")
 def test_a_failing_message_blocks_only_its_key(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.held_key, checkers.other_key_blocked, checkers.lost_write)
+    ampybus(scenarios.held_key, checkers.other_key_blocked, checkers.lost_write, checkers.unseen)
 
 
 @pytest.mark.ampybus("DLQ-06")
 def test_a_source_waits_for_its_dead_letter(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.dead_letter_outage, checkers.acked_before_dead_letter, checkers.dead_letter_missing)
+    ampybus(scenarios.dead_letter_outage, checkers.acked_before_dead_letter, checkers.dlq_lost)
 
 
 @pytest.mark.ampybus("DLQ-09")

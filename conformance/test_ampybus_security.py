@@ -11,7 +11,7 @@ from ampybus_contract.pytest_plugin import ConformanceCheck
 @pytest.mark.ampybus("SEC-09")
 def test_personal_data_is_found(ampybus: ConformanceCheck) -> None:
     refused = checkers.violation_accepted(lambda contract: contract.privacy.requirements.values())
-    ampybus(scenarios.personal_data, refused, checkers.poison_delivered, checkers.dead_letter_missing)
+    ampybus(scenarios.personal_data, refused, checkers.poison_delivered, checkers.dlq_lost)
 
 
 @pytest.mark.ampybus("SEC-10")

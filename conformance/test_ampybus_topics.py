@@ -22,14 +22,26 @@ def test_publishing_to_a_wildcard_is_refused(ampybus: ConformanceCheck) -> None:
 
 @pytest.mark.ampybus("TOP-04")
 def test_a_wildcard_gets_what_matches_and_nothing_else(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.wildcard_subscriptions, checkers.outside_pattern, checkers.lost_write)
+    ampybus(scenarios.wildcard_subscriptions, checkers.outside_pattern, checkers.lost_write, checkers.unseen)
 
 
 @pytest.mark.ampybus("TOP-02")
 def test_nothing_crosses_environments(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.environments, checkers.outside_pattern, checkers.cross_env, checkers.lost_write)
+    ampybus(
+        scenarios.environments,
+        checkers.outside_pattern,
+        checkers.cross_env,
+        checkers.lost_write,
+        checkers.unseen,
+    )
 
 
 @pytest.mark.ampybus("TOP-05")
 def test_dots_and_signs_in_names_survive(ampybus: ConformanceCheck) -> None:
-    ampybus(scenarios.every_name, checkers.topic_changed, checkers.refused_valid, checkers.lost_write)
+    ampybus(
+        scenarios.every_name,
+        checkers.topic_changed,
+        checkers.refused_valid,
+        checkers.lost_write,
+        checkers.unseen,
+    )

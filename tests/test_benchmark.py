@@ -49,3 +49,9 @@ def test_an_archive_has_invalid_envelopes_where_asked() -> None:
     rows = [json.loads(line) for line in archive_lines(6, default_contract(), invalid_every=3)]
     found = [[item.requirement for item in validate(read_fixture(row).envelope)] for row in rows]
     assert found == [[], [], ["HDR-01"], [], [], ["HDR-01"]]
+
+
+def test_recorded_histories_are_good_and_judged_at_each_length(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["histories", "--counts", "50", "100"]) == 0
+    lengths = [line.split()[0] for line in capfd.readouterr().out.splitlines()[-2:]]
+    assert lengths == ["51", "101"]

@@ -68,11 +68,12 @@ def test_the_service_example_prints_what_it_says(mark: str) -> None:
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the commands work: the goldens, and the report that a command before writes."""
+    """Where the commands work: the goldens, and what commands before them write."""
     path = tmp_path_factory.mktemp("readme")
     (path / "golden").symlink_to(ROOT / "golden")
-    (writes,) = [text for text in INDENTED if "--ampybus-report" in text]
-    assert run(writes, path).returncode == 0
+    for text in INDENTED:
+        if "--ampybus-report" in text or "--ampybus-history" in text:
+            assert run(text, path).returncode == 0
     return path
 
 

@@ -109,6 +109,12 @@ class ReportError(AmpyBusError):
     code = "REPORT"
 
 
+class HistoryError(AmpyBusError):
+    """A recorded history cannot be read."""
+
+    code = "HISTORY"
+
+
 class BlobError(AmpyBusError):
     """An object of the pointer pattern cannot be had; ``passing`` is True where a later try may succeed."""
 

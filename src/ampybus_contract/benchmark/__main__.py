@@ -1,4 +1,4 @@
-"""``python -m ampybus_contract.benchmark``: the validators beside their peers, and archives."""
+"""``python -m ampybus_contract.benchmark``: validators beside their peers, checkers as histories grow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ampybus_contract.benchmark.histories import growth
 from ampybus_contract.benchmark.peers import peers
 from ampybus_contract.benchmark.rounds import medians_us
 from ampybus_contract.benchmark.traffic import archive_lines, envelopes
@@ -33,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     archive.add_argument("--count", type=int, default=1_000_000)
     archive.add_argument("--invalid-every", type=int, default=0, help="let every Nth envelope lack a header")
     archive.set_defaults(run=_archive)
+    histories = commands.add_parser("histories", help="judge recorded histories of growing length")
+    histories.add_argument("--counts", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    histories.set_defaults(run=_histories)
     options = parser.parse_args(arguments)
     code: int = options.run(options)
     return code
@@ -42,6 +46,11 @@ def _archive(options: argparse.Namespace) -> int:
     with options.file.open("w", encoding="utf-8") as stream:
         for line in archive_lines(options.count, default_contract(), options.invalid_every):
             stream.write(line + "\n")
+    return CONFORMANT
+
+
+def _histories(options: argparse.Namespace) -> int:
+    growth(options.counts)
     return CONFORMANT
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ampybus_contract.cli import golden, report, spec, validate
+from ampybus_contract.cli import check, golden, report, spec, validate
 from ampybus_contract.errors import AmpyBusError
 from ampybus_contract.exit_codes import INTERNAL, USAGE
 
@@ -17,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="ampybus", description="The ampy-bus contract on the command line.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     validate.add(commands)
+    check.add(commands)
     spec.add(commands)
     golden.add(commands)
     report.add(commands)

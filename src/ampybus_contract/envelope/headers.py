@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar, overload
 
 from ampybus_contract.errors import HeaderError
+
+T = TypeVar("T")
 
 
 class Headers(Mapping[str, str]):
@@ -33,6 +36,19 @@ class Headers(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self.plain)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.plain
+
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+
+    @overload
+    def get(self, name: str, default: T, /) -> str | T: ...
+
+    def get(self, name: str, default: T | None = None, /) -> str | T | None:
+        """As of a dict, without the detour that mappings take by default."""
+        return self.plain.get(name, default)
 
     def __hash__(self) -> int:
         return hash(frozenset(self.plain.items()))

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from ampybus_contract.envelope import Envelope
 
+UNKNOWN = -1
+
 
 class Operation(StrEnum):
     """What an actor did with an envelope.
@@ -19,13 +21,14 @@ class Operation(StrEnum):
     A ``buried`` says when so many dead letters were there. ``replace`` and ``remove`` spoiled the stored
     payload of a message. ``metrics``, ``log`` and ``span`` are what the binding showed of its work: all
     metrics, one record, one span. A ``secret`` is a password that the binding was given, a ``show`` a text
-    that it gave out.
+    that it gave out. An ``ack`` is a consumer's acknowledgement, in recordings of those who see it.
     """
 
     SUBSCRIBE = "subscribe"
     PUBLISH = "publish"
     INJECT = "inject"
     DELIVER = "deliver"
+    ACK = "ack"
     EFFECT = "effect"
     STORE = "store"
     FAULT = "fault"
@@ -54,13 +57,29 @@ class Outcome(StrEnum):
     INFO = "info"
 
 
+class HashedPayload(bytes):
+    """Stands for a payload that a recording names by its hash only; its length is that of the payload."""
+
+    size: int
+
+    def __new__(cls, digest: str, size: int) -> HashedPayload:
+        """The hash is the content, so that equal payloads are equal."""
+        made = super().__new__(cls, digest.encode())
+        made.size = size
+        return made
+
+    def __len__(self) -> int:
+        return self.size
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One line of a history; ``at`` is monotonic nanoseconds, ``attempt`` counts deliveries from 1.
 
-    ``pattern`` is what a delivering subscription asked for; ``error`` is what the binding said on a failure,
-    or what a fault was; ``count`` is the figure of a backlog, of what is held, of a lag, of a slow; ``said``
-    the text of telemetry, of a secret or of what was shown.
+    ``position`` is the place of a message among those of its topic or partition, as the broker counts, or
+    ``UNKNOWN``. ``pattern`` is what a delivering subscription asked for; ``error`` is what the binding said
+    on a failure, or what a fault was; ``count`` is the figure of a backlog, of what is held, of a lag, of a
+    slow; ``said`` the text of telemetry, of a secret or of what was shown.
     """
 
     at: int
@@ -73,11 +92,12 @@ class Event:
     error: str = ""
     count: int = 0
     said: str = ""
+    position: int = UNKNOWN
 
     @property
     def id(self) -> str:
         """The message id; ids are compared without regard to case (D10)."""
-        return self.envelope.headers.get("message_id", "").lower()
+        return self.envelope.headers.plain.get("message_id", "").lower()
 
     @property
     def topic(self) -> str:
@@ -87,7 +107,7 @@ class Event:
     @property
     def key(self) -> str:
         """The partition key, empty where there is none."""
-        return self.envelope.headers.get("partition_key", "")
+        return self.envelope.headers.plain.get("partition_key", "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,18 @@ from tempfile import TemporaryDirectory
 from ampybus_contract.bindings.protocol import Binding, Endpoint
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import CheckRule, Contract
-from ampybus_contract.errors import BindingCrashError, BrokerError
-from ampybus_contract.harness.checkers import Checker, lost_write, nothing_shown, refused_valid, unanswered
-from ampybus_contract.harness.history import Anomaly, Event
+from ampybus_contract.errors import BindingCrashError, BrokerError, HistoryError
+from ampybus_contract.harness.checkers import (
+    Checker,
+    History,
+    lost_write,
+    nothing_shown,
+    refused_valid,
+    unanswered,
+    unseen,
+)
+from ampybus_contract.harness.history import Event
+from ampybus_contract.harness.recording import Head, write_history
 from ampybus_contract.harness.stage import Stage, claims
 from ampybus_contract.harness.verdicts import Result, Verdict, evidence
 
@@ -22,7 +31,7 @@ Scenario = Callable[[Stage], Awaitable[None]]
 BindingFactory = Callable[[], Binding]
 
 PATIENCE_SECONDS = 5.0
-COMPLETE = (refused_valid, unanswered, lost_write)
+COMPLETE = (refused_valid, unanswered, lost_write, unseen)
 TELEMETRY = frozenset({"metrics", "logs", "tracing"})
 METHODS = ("start", "publish", "subscribe", "stop")
 
@@ -32,6 +41,7 @@ class Judge:
     """Judges bindings made by a factory, on one broker, by one contract; ``seed`` decides the workload.
 
     ``patience`` is how long, in seconds, to wait for what must happen; the wait ends when it has happened.
+    ``name`` is what the command line calls the binding, ``histories`` a directory to record them in.
     """
 
     contract: Contract
@@ -39,6 +49,8 @@ class Judge:
     factory: BindingFactory
     seed: int
     patience: float = PATIENCE_SECONDS
+    name: str = ""
+    histories: Path | None = None
 
     def judge(self, check: str, scenario: Scenario, checkers: Sequence[Checker]) -> Result:
         """The verdict on one check. Raises KeyError for a check that the spec does not have."""
@@ -52,16 +64,31 @@ class Judge:
             return Result(check, Verdict.FAIL, str(crash))
         except BrokerError as trouble:
             return Result(check, Verdict.INCONCLUSIVE, str(trouble))
-        found: list[Anomaly] = []
-        for checker in (nothing_shown, *checkers):
-            found += checker(history, self.contract)
-        if found:
-            return Result(check, Verdict.FAIL, found[0].sentence, evidence(found))
-        gaps = [anomaly for checker in COMPLETE for anomaly in checker(history, self.contract)]
-        if gaps:
-            reason = f"the run does not show enough for a verdict: {gaps[0].sentence}"
-            return Result(check, Verdict.INCONCLUSIVE, reason, evidence(gaps))
-        return Result(check, Verdict.PASS)
+        if self.histories is not None:
+            self._keep(check, history)
+        return verdict_on(check, history, checkers, self.contract)
+
+    def _keep(self, check: str, history: Sequence[Event]) -> None:
+        """Write the history of a check into the directory for them. Raises HistoryError where it cannot."""
+        assert self.histories is not None
+        claimed = tuple(sorted(claims(make(self.factory))))
+        head = Head(
+            self.contract.version,
+            check,
+            self.name,
+            self.broker.name,
+            self.broker.settings,
+            claimed,
+            self.seed,
+        )
+        path = self.histories / f"{check}.jsonl"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("w", encoding="utf-8") as stream:
+                write_history(stream, head, history)
+        except OSError as error:
+            fix = "name a directory that can be written"
+            raise HistoryError(f"HISTORY expected to write {path}, got {error}. Fix: {fix}") from error
 
     def _missing(self, rule: CheckRule, binding: Binding) -> str:
         """What the binding or the broker does not offer for a check; empty where it applies."""
@@ -94,6 +121,18 @@ class Judge:
         finally:
             await stage.close()
         return stage.history
+
+
+def verdict_on(check: str, history: History, checkers: Sequence[Checker], contract: Contract) -> Result:
+    """What a whole history comes to: a failure, too little for a verdict, or a pass."""
+    found = [anomaly for checker in (nothing_shown, *checkers) for anomaly in checker(history, contract)]
+    if found:
+        return Result(check, Verdict.FAIL, found[0].sentence, evidence(found))
+    gaps = [anomaly for checker in COMPLETE for anomaly in checker(history, contract)]
+    if gaps:
+        reason = f"the run does not show enough for a verdict: {gaps[0].sentence}"
+        return Result(check, Verdict.INCONCLUSIVE, reason, evidence(gaps))
+    return Result(check, Verdict.PASS)
 
 
 def make(factory: BindingFactory) -> Binding:

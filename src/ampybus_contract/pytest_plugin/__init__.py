@@ -51,6 +51,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write the report to a .html, .json or .xml (JUnit) file; may be given several times",
     )
     group.addoption(
+        "--ampybus-history",
+        metavar="DIR",
+        default=None,
+        help="record the history of each check as JSON lines, for 'ampybus check'",
+    )
+    group.addoption(
         "--ampybus-deviations",
         metavar="FILE",
         default=None,

@@ -36,7 +36,7 @@ def ampybus_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
         run.heading = Heading(
             run.binding, run.broker, opened.name, dict(opened.settings), run.seed, run.domain
         )
-        yield Judge(run.contract, opened, run.factory, run.seed)
+        yield Judge(run.contract, opened, run.factory, run.seed, name=run.binding, histories=run.histories)
     finally:
         context.__exit__(None, None, None)
 

@@ -35,6 +35,8 @@ class ConformanceRun:
         self.broker: str | None = config.getoption("ampybus_broker")
         self.seed: int = config.getoption("ampybus_seed")
         self.files = [Path(name) for name in config.getoption("ampybus_report")]
+        histories = config.getoption("ampybus_history")
+        self.histories = Path(histories) if histories else None
         self.started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         directory = config.getoption("ampybus_spec")
         try:

@@ -12,8 +12,8 @@ from ampybus_contract.harness.checkers.backpressure import (
 from ampybus_contract.harness.checkers.dead_letters import (
     acked_before_dead_letter,
     dead_letter_changed,
-    dead_letter_missing,
     dlq_loop,
+    dlq_lost,
     other_key_blocked,
     poison_delivered,
     poison_retried,
@@ -26,6 +26,7 @@ from ampybus_contract.harness.checkers.delivery import (
     nothing_shown,
     outside_pattern,
     swallowed,
+    unseen,
 )
 from ampybus_contract.harness.checkers.envelope import (
     header_changed,
@@ -38,7 +39,11 @@ from ampybus_contract.harness.checkers.envelope import (
     topic_changed,
     unknown_header_changed,
 )
-from ampybus_contract.harness.checkers.idempotency import dedupe_repeated, duplicate_effect
+from ampybus_contract.harness.checkers.idempotency import (
+    acked_before_effect,
+    dedupe_repeated,
+    duplicate_effect,
+)
 from ampybus_contract.harness.checkers.keys import key_wrong
 from ampybus_contract.harness.checkers.logs import log_incomplete, payload_logged
 from ampybus_contract.harness.checkers.metrics import (
@@ -53,6 +58,7 @@ from ampybus_contract.harness.checkers.pointers import (
     large_payload_lost,
     object_unverified,
 )
+from ampybus_contract.harness.checkers.positions import nonmonotonic, poll_skip
 from ampybus_contract.harness.checkers.publishing import (
     broken_on_wire,
     definite_but_stored,
@@ -90,6 +96,7 @@ __all__ = [
     "History",
     "absence_mishandled",
     "acked_before_dead_letter",
+    "acked_before_effect",
     "attempts_wrong",
     "backoff_unjittered",
     "backoff_wrong",
@@ -98,10 +105,10 @@ __all__ = [
     "credential_shown",
     "cross_env",
     "dead_letter_changed",
-    "dead_letter_missing",
     "dedupe_repeated",
     "definite_but_stored",
     "dlq_loop",
+    "dlq_lost",
     "duplicate_effect",
     "effect_reordered",
     "header_changed",
@@ -120,6 +127,7 @@ __all__ = [
     "log_incomplete",
     "lost_write",
     "metric_misnamed",
+    "nonmonotonic",
     "nothing_replayed",
     "nothing_shown",
     "nothing_slowed",
@@ -130,6 +138,7 @@ __all__ = [
     "payload_logged",
     "poison_delivered",
     "poison_retried",
+    "poll_skip",
     "priority_inverted",
     "reason_undeclared",
     "reason_wrong",
@@ -155,5 +164,6 @@ __all__ = [
     "trace_broken",
     "unanswered",
     "unknown_header_changed",
+    "unseen",
     "violation_accepted",
 ]

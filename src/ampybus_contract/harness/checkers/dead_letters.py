@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from ampybus_contract.contract import Contract
 from ampybus_contract.harness.checkers.reading import (
     History,
     acknowledged,
     is_dead_letter,
-    letters_of,
+    letters,
     musts,
     only,
     poison_of,
@@ -18,14 +20,15 @@ from ampybus_contract.validation import validate
 COPIES = 2
 
 
-def dead_letter_missing(history: History, contract: Contract) -> list[Anomaly]:
+def dlq_lost(history: History, contract: Contract) -> list[Anomaly]:
     """Poison that is not in the DLQ exactly once; messages are told apart by their payload."""
     found: list[Anomaly] = []
+    buried = letters(history, contract)
     for poison in poison_of(history, contract):
-        letters = letters_of(history, poison, contract)
-        if len(letters) != 1:
-            said = "is not in the DLQ: it was dropped silently" if not letters else "is there more than once"
-            found.append(Anomaly(f"A message that nobody can process {said}.", (poison, *letters)))
+        own = buried[poison.envelope.payload]
+        if len(own) != 1:
+            said = "is not in the DLQ: it was dropped silently" if not own else "is there more than once"
+            found.append(Anomaly(f"A message that nobody can process {said}.", (poison, *own)))
     return found
 
 
@@ -36,17 +39,15 @@ def dead_letter_changed(history: History, contract: Contract) -> list[Anomaly]:
     """
     found: list[Anomaly] = []
     added = contract.dead_letter.headers
+    buried = letters(history, contract)
+    by_id = {item.id: item for items in buried.values() for item in items}
     for poison in poison_of(history, contract):
-        letters = letters_of(history, poison, contract)
-        if not letters:
-            cut = [
-                item
-                for item in only(history, Operation.STORE)
-                if item.id == poison.id and is_dead_letter(item.topic, contract)
-            ]
+        own = buried[poison.envelope.payload]
+        if not own:
+            cut = [by_id[poison.id]] if poison.id in by_id else []
             said = "The dead letter has other bytes." if cut else "No dead letter keeps the message."
-            found.append(Anomaly(said, (poison, *cut[:1])))
-        for letter in letters:
+            found.append(Anomaly(said, (poison, *cut)))
+        for letter in own:
             headers = letter.envelope.headers
             changed = [name for name, value in poison.envelope.headers.items() if headers.get(name) != value]
             wrong = [name for name in added.values() if name not in headers]
@@ -68,15 +69,14 @@ def dead_letter_changed(history: History, contract: Contract) -> list[Anomaly]:
 def poison_retried(history: History, contract: Contract) -> list[Anomaly]:
     """Poison that was handed to the handler or counted as retried; no retry can mend it (D24)."""
     found: list[Anomaly] = []
+    buried, handed = letters(history, contract), defaultdict(list)
+    for item in only(history, Operation.DELIVER):
+        handed[item.topic, item.envelope.payload].append(item)
     for poison in poison_of(history, contract):
-        again = [
-            item
-            for item in only(history, Operation.DELIVER)
-            if item.envelope.payload == poison.envelope.payload and item.topic == poison.topic
-        ]
+        again = handed[poison.topic, poison.envelope.payload]
         counted = [
             letter
-            for letter in letters_of(history, poison, contract)
+            for letter in buried[poison.envelope.payload]
             if letter.envelope.headers.get("retry_count", "0") != "0"
         ]
         if again or counted:
@@ -87,11 +87,13 @@ def poison_retried(history: History, contract: Contract) -> list[Anomaly]:
 
 def poison_delivered(history: History, contract: Contract) -> list[Anomaly]:
     """Poison that was handed to the handler as if it could be read (D19)."""
+    handed = defaultdict(list)
+    for item in only(history, Operation.DELIVER):
+        handed[item.topic, item.id].append(item)
     return [
         Anomaly("A message that cannot be decoded was handed to the handler.", (poison, item))
         for poison in poison_of(history, contract)
-        for item in only(history, Operation.DELIVER)
-        if item.id == poison.id and item.topic == poison.topic
+        for item in handed[poison.topic, poison.id]
     ]
 
 
@@ -99,10 +101,11 @@ def reason_wrong(history: History, contract: Contract) -> list[Anomaly]:
     """A dead letter whose reason code is not that of its poison: undecodable, or another violation (D25)."""
     rule = contract.dead_letter
     found: list[Anomaly] = []
+    buried = letters(history, contract)
     for poison in poison_of(history, contract):
         broken = {finding.requirement for finding in musts(poison, contract)}
         code = rule.codes["undecodable" if broken & rule.decode_requirements else "violation"]
-        for letter in letters_of(history, poison, contract):
+        for letter in buried[poison.envelope.payload]:
             got = letter.envelope.headers.get(rule.headers["reason"], "none").partition(":")[0]
             if got != code:
                 found.append(Anomaly(f"The reason should be {code}, it is {got}.", (poison, letter)))
@@ -168,10 +171,14 @@ def redrive_wrong(history: History, contract: Contract) -> list[Anomaly]:
     if not only(history, Operation.REDRIVE):
         return []
     stored = only(history, Operation.STORE)
-    letters = {item.id: item for item in stored if is_dead_letter(item.topic, contract)}
+    buried = {item.id: item for item in stored if is_dead_letter(item.topic, contract)}
+    others = defaultdict(list)
+    for item in stored:
+        if not is_dead_letter(item.topic, contract):
+            others[item.id].append(item)
     found: list[Anomaly] = []
-    for name, letter in letters.items():
-        copies = [item for item in stored if item.id == name and not is_dead_letter(item.topic, contract)]
+    for name, letter in buried.items():
+        copies = others[name]
         if len(copies) != COPIES:
             said = f"After a redrive the message is stored {len(copies)} times, {COPIES} are right."
             found.append(Anomaly(said, (letter, *copies)))

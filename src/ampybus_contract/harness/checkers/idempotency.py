@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ampybus_contract.contract import Contract
-from ampybus_contract.harness.checkers.reading import History, dedupe_of, only
+from ampybus_contract.harness.checkers.reading import History, dedupe_of, is_dead_letter, only
 from ampybus_contract.harness.history import Anomaly, Event, Operation
 
 
@@ -29,4 +29,22 @@ def dedupe_repeated(history: History, _contract: Contract) -> list[Anomaly]:
         if earlier is not item:
             sentence = "Two messages with one dedupe key took effect: one order was placed twice."
             found.append(Anomaly(sentence, (earlier, item)))
+    return found
+
+
+def acked_before_effect(history: History, contract: Contract) -> list[Anomaly]:
+    """A message that a consumer acknowledged before its effect, and that is no dead letter: a crash loses it.
+
+    A duplicate of what took effect before needs no effect of its own. For recordings that show
+    acknowledgements.
+    """
+    buried = {item.id for item in only(history, Operation.STORE) if is_dead_letter(item.topic, contract)}
+    applied: set[tuple[str, str]] = set()
+    found: list[Anomaly] = []
+    for item in history:
+        if item.operation is Operation.EFFECT:
+            applied |= {(item.actor, item.id), (item.actor, dedupe_of(item))}
+        elif item.operation is Operation.ACK and item.id not in buried:
+            known = {(item.actor, item.id), (item.actor, dedupe_of(item))} & applied
+            found += [] if known else [Anomaly("A message was acknowledged before it took effect.", (item,))]
     return found

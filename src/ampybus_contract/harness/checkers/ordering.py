@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ampybus_contract.contract import Contract
-from ampybus_contract.harness.checkers.reading import History, acknowledged, musts, only
-from ampybus_contract.harness.history import Anomaly, Event, Operation, Outcome
+from ampybus_contract.harness.checkers.reading import History, acknowledged, first_published, musts, only
+from ampybus_contract.harness.history import Anomaly, Event, Operation
 
 
 def key_reordered(history: History, _contract: Contract) -> list[Anomaly]:
@@ -35,10 +35,8 @@ def stale_end(history: History, contract: Contract) -> list[Anomaly]:
 
 
 def _reordered(history: History, operation: Operation, verb: str) -> list[Anomaly]:
-    published: dict[str, tuple[int, Event]] = {}
-    for position, item in enumerate(history):
-        if item.operation is Operation.PUBLISH and item.outcome is Outcome.INVOKE:
-            published.setdefault(item.id, (position, item))
+    first = first_published(history).items()
+    published = {name: (place, item) for place, (name, (item,)) in enumerate(first)}
     found: list[Anomaly] = []
     newest: dict[tuple[str, str, str], Event] = {}
     seen: set[tuple[str, str]] = set()

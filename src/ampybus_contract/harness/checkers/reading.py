@@ -2,21 +2,62 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
-from ampybus_contract.harness.history import Anomaly, Event, Operation, Outcome
+from ampybus_contract.harness.history import Anomaly, Event, HashedPayload, Operation, Outcome
 from ampybus_contract.validation import Finding, validate
 
 History = Sequence[Event]
 Checker = Callable[[History, Contract], list[Anomaly]]
-REMEMBERED = 256
+REMEMBERED = 1 << 20
+
+
+class _Index:
+    """A history sorted by what checkers ask for; made once for all that judge it."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.length = len(history)
+        self.by_operation: dict[Operation, list[Event]] = defaultdict(list)
+        for item in history:
+            self.by_operation[item.operation].append(item)
+
+    @cached_property
+    def published(self) -> dict[str, tuple[Event]]:
+        found: dict[str, tuple[Event]] = {}
+        for item in self.by_operation[Operation.PUBLISH]:
+            if item.outcome is Outcome.INVOKE:
+                found.setdefault(item.id, (item,))
+        return found
+
+    @cached_property
+    def taken(self) -> list[Event]:
+        return [item for item in self.history if acknowledged(item)]
+
+    @cached_property
+    def pairs(self) -> list[tuple[Event, Event]]:
+        known = self.published
+        delivered = self.by_operation[Operation.DELIVER]
+        return [(*known[item.id], item) for item in delivered if item.id in known]
+
+
+_indexes: list[_Index] = []
+
+
+def _index(history: History) -> _Index:
+    """The index of a history; that of the last one is kept."""
+    if not (_indexes and _indexes[0].history is history and _indexes[0].length == len(history)):
+        _indexes[:] = [_Index(history)]
+    return _indexes[0]
 
 
 def only(history: History, operation: Operation) -> list[Event]:
-    return [item for item in history if item.operation is operation]
+    """The events of one operation, in order; nobody may change the list."""
+    return _index(history).by_operation[operation]
 
 
 def acknowledged(item: Event) -> bool:
@@ -25,7 +66,7 @@ def acknowledged(item: Event) -> bool:
 
 def dedupe_of(item: Event) -> str:
     """What a dedupe key stands for: the key within its environment and domain, the id where it has none."""
-    key = item.envelope.headers.get("dedupe_key")
+    key = item.envelope.headers.plain.get("dedupe_key")
     return item.id if key is None else ".".join([*item.topic.split(".")[1:3], key])
 
 
@@ -34,21 +75,25 @@ def subscribed(history: History) -> dict[str, str]:
     return {item.actor: item.pattern for item in only(history, Operation.SUBSCRIBE)}
 
 
+def taken(history: History) -> list[Event]:
+    """What was acknowledged, in order; nobody may change the list."""
+    return _index(history).taken
+
+
 def first_published(history: History) -> dict[str, tuple[Event]]:
-    found: dict[str, tuple[Event]] = {}
-    for item in history:
-        if item.operation is Operation.PUBLISH and item.outcome is Outcome.INVOKE:
-            found.setdefault(item.id, (item,))
-    return found
+    """The first call to publish each message, by its id; nobody may change the mapping."""
+    return _index(history).published
 
 
 def pairs(history: History) -> list[tuple[Event, Event]]:
-    published = first_published(history)
-    return [(*published[item.id], item) for item in only(history, Operation.DELIVER) if item.id in published]
+    """Each delivery of a message that was published, after that publish; nobody may change the list."""
+    return _index(history).pairs
 
 
 def differing(sent: Event, got: Event, contract: Contract) -> list[str]:
     one, other = sent.envelope.headers, got.envelope.headers
+    if one.plain == other.plain:
+        return []
     return sorted(
         name
         for name in {*one, *other}
@@ -58,13 +103,20 @@ def differing(sent: Event, got: Event, contract: Contract) -> list[str]:
 
 
 def musts(item: Event, contract: Contract) -> list[Finding]:
-    return _broken(item.envelope, contract)
+    """The MUSTs that an envelope breaks; several checkers ask about one envelope, so it is remembered."""
+    envelope = item.envelope
+    known = _judged.get(id(envelope))
+    if known is None or known[0] is not envelope or known[1] is not contract:
+        if len(_judged) >= REMEMBERED:
+            _judged.clear()
+        whole = not isinstance(envelope.payload, HashedPayload)
+        found = validate(envelope, contract, payload_known=whole)
+        known = envelope, contract, [finding for finding in found if finding.level == "MUST"]
+        _judged[id(envelope)] = known
+    return known[2]
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _broken(envelope: Envelope, contract: Contract) -> list[Finding]:
-    """Several checkers ask about one envelope, and a bomb is costly to judge."""
-    return [finding for finding in validate(envelope, contract) if finding.level == "MUST"]
+_judged: dict[int, tuple[Envelope, Contract, list[Finding]]] = {}
 
 
 def words(finding: Finding) -> str:
@@ -79,14 +131,16 @@ def poison_of(history: History, contract: Contract) -> Iterable[Event]:
     ]
 
 
-def letters_of(history: History, poison: Event, contract: Contract) -> list[Event]:
-    return [
-        item
-        for item in only(history, Operation.STORE)
-        if item.envelope.payload == poison.envelope.payload and is_dead_letter(item.topic, contract)
-    ]
+def letters(history: History, contract: Contract) -> dict[bytes, list[Event]]:
+    """The dead letters on the wire by their payload, which poison keeps where its headers may be lost."""
+    found: dict[bytes, list[Event]] = defaultdict(list)
+    for item in only(history, Operation.STORE):
+        if is_dead_letter(item.topic, contract):
+            found[item.envelope.payload].append(item)
+    return found
 
 
+@lru_cache(1 << 16)
 def is_dead_letter(topic: str, contract: Contract) -> bool:
     """Whether a topic belongs to a domain that carries the messages of others."""
     parts = topic.split(".")

@@ -18,6 +18,7 @@ from ampybus_contract.harness.checkers.reading import (
     is_dead_letter,
     musts,
     only,
+    taken,
 )
 from ampybus_contract.harness.history import Anomaly, Event, Operation
 
@@ -227,7 +228,7 @@ def live_disturbed(history: History, contract: Contract) -> list[Anomaly]:
 
 
 def _replayed(history: History, contract: Contract) -> list[Event]:
-    return [item for item in history if _is_replayed(item, contract)]
+    return [item for item in only(history, Operation.DELIVER) if _is_replayed(item, contract)]
 
 
 def _is_replayed(item: Event, contract: Contract) -> bool:
@@ -240,20 +241,12 @@ def _is_request(item: Event, contract: Contract) -> bool:
 
 def _requests(history: History, contract: Contract) -> list[Event]:
     """The valid requests that were published."""
-    return [
-        item
-        for item in history
-        if acknowledged(item) and _is_request(item, contract) and not musts(item, contract)
-    ]
+    return [item for item in taken(history) if _is_request(item, contract) and not musts(item, contract)]
 
 
 def _records(history: History, contract: Contract) -> list[Event]:
     """What was stored and can be replayed."""
-    return [
-        item
-        for item in history
-        if acknowledged(item) and not _is_request(item, contract) and not musts(item, contract)
-    ]
+    return [item for item in taken(history) if not _is_request(item, contract) and not musts(item, contract)]
 
 
 def _answers(history: History, contract: Contract) -> Iterator[tuple[Event, Event]]:
