@@ -8,6 +8,7 @@ import pytest
 
 from ampybus_contract.brokers.virtual_time import run_virtual
 from ampybus_contract.envelope.pattern import matches
+from ampybus_contract.errors import BindingCrashError
 
 
 async def wait(name: str, seconds: float, order: list[tuple[str, float]]) -> None:
@@ -30,6 +31,15 @@ def test_a_deadlock_is_an_error_and_no_hang() -> None:
         await asyncio.get_running_loop().create_future()
 
     with pytest.raises(RuntimeError, match="nothing can ever happen"):
+        run_virtual(main())
+
+
+def test_going_in_circles_is_an_error_and_no_hang() -> None:
+    async def main() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    with pytest.raises(BindingCrashError, match="without any time passing"):
         run_virtual(main())
 
 

@@ -7,15 +7,28 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from ampybus_contract.errors import BindingCrashError
+
 T = TypeVar("T")
+
+RESTLESS = 300_000
+"""Turns of the loop at one moment, after which something is taken to go in circles."""
 
 
 class _Selector(selectors.DefaultSelector):
     """Instead of waiting for a timer, move the clock to it."""
 
     clock = 0.0
+    turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.turns = self.turns + 1 if timeout == 0 else 0
+        if self.turns > RESTLESS:
+            self.turns = 0
+            raise BindingCrashError(
+                f"BINDING expected to rest, it was busy for {RESTLESS} turns without any time passing. "
+                "Fix: wait before trying again, and end what cannot succeed"
+            )
         ready = super().select(0)
         if not ready and timeout is None:
             raise RuntimeError("nothing can ever happen: every task waits and no timer is set")

@@ -48,14 +48,27 @@ class ShufflesBatches(ChangesSends):
 
 
 class RequeuesAtTail(ConsumerGroup):
-    """Puts a message that is to be retried behind the others of its key."""
+    """Lets the others of its key go first while a message waits for its next attempt."""
+
+    def __init__(self, binding: ReferenceBinding, name: str, handler: Handler) -> None:
+        super().__init__(binding, name, handler)
+        self.waiting: dict[asyncio.Task[None] | None, asyncio.Event] = {}
 
     async def settle(self, incoming: Incoming) -> None:
-        if await self.handler(incoming.envelope) is Settlement.RETRY:
-            await self.room.acquire()
-            self.enqueue(incoming)
-        else:
-            await self.acknowledge(incoming)
+        waits = asyncio.Event()
+        work = asyncio.create_task(super().settle(incoming))
+        self.waiting[work] = waits
+        self.workers.add(work)
+        work.add_done_callback(self._done)
+        await waits.wait()
+
+    def _done(self, work: asyncio.Task[None]) -> None:
+        self.workers.discard(work)
+        self.waiting.pop(work).set()
+
+    async def _pause(self, seconds: float) -> None:
+        self.waiting[asyncio.current_task()].set()
+        await super()._pause(seconds)
 
 
 class IgnoresKeys(ReferenceBinding):
