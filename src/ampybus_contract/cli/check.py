@@ -6,20 +6,16 @@ import argparse
 import gc
 import json
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ampybus_contract.contract import Contract, default_contract, load_contract
+from ampybus_contract.contract import default_contract, load_contract
 from ampybus_contract.errors import HistoryError
 from ampybus_contract.exit_codes import CONFORMANT, FINDINGS, INCONCLUSIVE, USAGE
-from ampybus_contract.harness.checkers import Checker
-from ampybus_contract.harness.checkers.catalogue import GENERAL, described
-from ampybus_contract.harness.checkers.delivery import unseen
-from ampybus_contract.harness.judge import verdict_on
+from ampybus_contract.harness.history import Event
 from ampybus_contract.harness.recording import Head, read_history
-from ampybus_contract.harness.verdicts import Result, Verdict, evidence
+from ampybus_contract.harness.verdicts import Result, Verdict
 from ampybus_contract.report.annotations import annotation, escape
 
 SHOWN = 3
@@ -42,26 +38,33 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge all histories; one that cannot be read makes the exit code 2, the others are judged still."""
+    try:
+        from ampybus_contract.harness import offline  # noqa: PLC0415  needs an extra
+        from ampybus_contract.harness.checkers.catalogue import described  # noqa: PLC0415  as above
+    except ImportError as error:
+        fix = "pip install 'ampybus-contract[conformance]'"
+        raise HistoryError(f"HISTORY expected what conformance needs, got {error}. Fix: {fix}") from error
     if options.list:
         print(described(), end="")
         return CONFORMANT
     if not options.histories:
         print("ampybus: expected a history, got none. Fix: name a .jsonl file, or -", file=sys.stderr)
         return USAGE
-    chosen = _chosen(options.checkers)
+    chosen = offline.named(options.checkers) if options.checkers else ()
     contract = load_contract(options.spec) if options.spec else default_contract()
     show = {"text": _text, "json": _json, "github": _github}[options.format]
     verdicts: set[Verdict] = set()
     unreadable = False
     for name in options.histories:
         try:
-            result, events = _judged(name, chosen, contract)
+            head, events = _read(name)
+            result = offline.judged(name, head, events, contract, chosen)
         except HistoryError as error:
             print(f"ampybus: {error}", file=sys.stderr)
             unreadable = True
             continue
         verdicts.add(result.verdict)
-        show(name, result, events)
+        show(name, result, len(events))
     if unreadable:
         return USAGE
     if Verdict.FAIL in verdicts:
@@ -69,67 +72,17 @@ def run(options: argparse.Namespace) -> int:
     return INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts else CONFORMANT
 
 
-def _chosen(names: str | None) -> tuple[Checker, ...]:
-    if names is None:
-        return ()
-    known = {entry.name: entry.checker for entry in GENERAL}
-    unknown = [name for name in names.split(",") if name not in known]
-    if unknown:
-        raise HistoryError(
-            f"HISTORY expected checkers out of {', '.join(known)}, got {', '.join(unknown)[:200]!r}. "
-            "Fix: see 'ampybus check --list'"
-        )
-    return tuple(known[name] for name in names.split(","))
-
-
-def _judged(name: str, chosen: tuple[Checker, ...], contract: Contract) -> tuple[Result, int]:
+def _read(name: str) -> tuple[Head, list[Event]]:
     try:
         if name == "-":
-            head, events = read_history(sys.stdin.buffer, "stdin")
+            found = read_history(sys.stdin.buffer, "stdin")
         else:
             with Path(name).open("rb") as stream:
-                head, events = read_history(stream, name)
+                found = read_history(stream, name)
     except OSError as error:
         raise HistoryError(f"HISTORY expected a file, got {error}. Fix: name a recorded history") from error
     gc.freeze()
-    if not events:
-        return Result(head.check or name, Verdict.INCONCLUSIVE, "nothing was recorded"), 0
-    if head.check and not chosen:
-        return verdict_on(head.check, events, _of_check(head, contract, name), contract), len(events)
-    found = [
-        anomaly
-        for checker in chosen or _applying(head)
-        if checker is not unseen or chosen
-        for anomaly in checker(events, contract)
-    ]
-    if found:
-        return Result(name, Verdict.FAIL, found[0].sentence, evidence(found)), len(events)
-    if not chosen and (late := unseen(events, contract)):
-        reason = f"the recording ends too early for a verdict: {late[0].sentence}"
-        return Result(name, Verdict.INCONCLUSIVE, reason, evidence(late)), len(events)
-    return Result(name, Verdict.PASS), len(events)
-
-
-def _of_check(head: Head, contract: Contract, name: str) -> tuple[Checker, ...]:
-    """What the suite of a check asks; without pytest there are no suites."""
-    try:
-        from ampybus_contract.harness.suites import checkers_by_check  # noqa: PLC0415  needs an extra
-
-        known = checkers_by_check()
-    except ImportError as error:
-        fix = "pip install 'ampybus-contract[conformance]', or choose --checkers"
-        raise HistoryError(f"HISTORY expected pytest for its suites, got {error}. Fix: {fix}") from error
-    if head.check not in known or head.check not in contract.checks:
-        fix = "judge with the version that recorded it, or leave 'check' empty for the general checkers"
-        raise HistoryError(
-            f"HISTORY expected a check with a suite, got {head.check[:40]!r} at {name}:1. Fix: {fix}"
-        )
-    return known[head.check]
-
-
-def _applying(head: Head) -> Iterable[Checker]:
-    """The general checkers whose capability the binding claims."""
-    return [entry.checker for entry in GENERAL if not entry.claim or entry.claim in head.claims]
+    return found
 
 
 def _text(name: str, result: Result, events: int) -> None:
