@@ -53,6 +53,7 @@ def test_all_problems_come_at_once_with_file_line_path_and_fix(spec_copy: Path) 
     assert {(item.file, item.line, item.path) for item in found} == {
         ("domains/bars.yaml", 2, "/ordering"),
         ("headers.yaml", 1, ""),
+        ("headers.yaml", 1, "/nome_pattern"),
     }
     assert all(item.fix and item.expected and item.got for item in found)
 
@@ -80,3 +81,25 @@ def test_delivery_rules_are_read_in_seconds(spec_copy: Path) -> None:
     edit(spec_copy / "delivery.yaml", "attempts: 5", "attempts: 7")
     retry = load_contract(spec_copy).retry_of("orders")
     assert (retry.attempts, retry.backoff_max) == (7, 2.5)
+
+
+def test_what_departs_from_a_schema_is_said_in_words(spec_copy: Path) -> None:
+    edit(spec_copy / "headers.yaml", "name_pattern: '[a-z][a-z0-9_]*'", "name_patern: [1]\nvalue_pattern: 3")
+    edit(spec_copy / "headers.yaml", "value_pattern: '", "zzz: '")
+    edit(spec_copy / "delivery.yaml", "attempts: ", "attempts: x")
+    edit(spec_copy / "domains/bars.yaml", "ordering: strict", "ordering: sometimes")
+    said = {(item.path, item.expected, item.got, item.fix) for item in problems(spec_copy)}
+    known = "a key out of name_pattern, value_pattern, requirements, headers"
+    assert ("/name_patern", known, "'name_patern'", "write 'name_pattern', or remove the key") in said
+    assert ("/zzz", known, "'zzz'", "remove the key") in said
+    assert ("/value_pattern", "a text", "3", "compare with schema/headers.schema.json") in said
+    assert any(got == "no name_pattern" for _, _, got, _ in said)
+    assert any(expected == "a whole number" and got.startswith("'x") for _, expected, got, _ in said)
+    assert any(expected.startswith("one of strict") and got == "'sometimes'" for _, expected, got, _ in said)
+
+
+def test_a_file_of_requirements_that_cannot_be_read_hides_no_others(spec_copy: Path) -> None:
+    file = spec_copy / "requirements/headers.yaml"
+    file.write_text(file.read_text() + "\n  HDR-01: {}\n")
+    (found,) = problems(spec_copy)
+    assert (found.expected, found.file) == ("each key once", "requirements/headers.yaml")

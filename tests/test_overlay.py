@@ -134,7 +134,7 @@ def test_a_permission_that_nothing_uses_is_named(small: Path) -> None:
         ('extends: "a\\0b"\n', "/extends", "a spec directory"),
         ("extends: " + "a" * 5000 + "\n", "/extends", "a spec directory"),
         ("extends: .\n", "/extends", "a cycle"),
-        ("extends: shipped\nmore: 1\n", "", "additionalProperties"),
+        ("extends: shipped\nmore: 1\n", "/more", "a key out of"),
         ("- a\n", "", "a mapping with 'extends'"),
         ("extends: shipped\nsuppress: [{requirement: NO-99, reason: r}]\n", "/suppress/0/requirement",
          "'NO-99'"),

@@ -12,7 +12,7 @@ from ampybus_contract.contract.files import data_directory, read_spec
 from ampybus_contract.contract.meaning import meaning_problems
 from ampybus_contract.contract.model import Contract
 from ampybus_contract.contract.overlay import bases, suppression_problems
-from ampybus_contract.contract.references import REFERENCE_RULES, pattern_problems
+from ampybus_contract.contract.references import DECLARED, REFERENCE_RULES, pattern_problems
 from ampybus_contract.contract.yaml_source import Source
 from ampybus_contract.errors import SpecError, SpecProblem
 
@@ -27,17 +27,26 @@ def load_contract(directory: Path) -> Contract:
     """Read and check all files of a spec directory or overlay. Raises SpecError with every problem."""
     sources, problems = read_spec(directory)
     broken = bool(problems)
+    hidden = _some_hidden(sources, problems)
     for rule in (*REFERENCE_RULES, _meanings, _patterns, _suppressions):
         problems += _found(rule, sources, broken)
     if not broken:
         for place in reversed(bases(directory, data_directory("spec"))):
             problems += add_descriptors(place)
+    if hidden:
+        problems = [item for item in problems if item.expected != DECLARED]
     if problems:
         raise SpecError(list(dict.fromkeys(problems)))
     return build(sources)
 
 
 Sources = Mapping[str, list[Source]]
+
+
+def _some_hidden(sources: Sources, problems: Iterable[SpecProblem]) -> bool:
+    """Whether requirements may be declared in a file that could not be read."""
+    known = {source.file for group in sources.values() for source in group}
+    return any(item.file.startswith("requirements/") and item.file not in known for item in problems)
 
 
 def _found(

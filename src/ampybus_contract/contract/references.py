@@ -10,6 +10,8 @@ from ampybus_contract.contract.backtracking import compiles, explosive, patterns
 from ampybus_contract.contract.yaml_source import Source
 from ampybus_contract.errors import SpecProblem
 
+DECLARED = "a declared requirement ID"
+
 
 def _walk(value: Any, path: str = "") -> Iterator[tuple[str, str, Any]]:
     if isinstance(value, dict):
@@ -48,10 +50,10 @@ def _requirement_problems(sources: Mapping[str, list[Source]]) -> Iterator[SpecP
         for source in group:
             for path, item in used_requirements(source):
                 if item not in known:
-                    yield source.problem(path, "a declared requirement ID", repr(item), fix)
+                    yield source.problem(path, DECLARED, repr(item), fix)
     for path, item in _listed_requirements(sources["checks"][0]):
         if item not in known:
-            yield sources["checks"][0].problem(path, "a declared requirement ID", repr(item), fix)
+            yield sources["checks"][0].problem(path, DECLARED, repr(item), fix)
 
 
 def _name_problems(sources: Mapping[str, list[Source]]) -> Iterator[SpecProblem]:
