@@ -66,6 +66,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ampybus-domain", metavar="NAME", default=None, help="use this domain's samples wherever they fit"
     )
     group.addoption(
+        "--ampybus-profile",
+        metavar="NAMES",
+        default="",
+        help="only the checks of these profiles, with commas between them",
+    )
+    group.addoption(
         "--ampybus-spec", metavar="DIR", default=None, help="judge by another spec directory, or an overlay"
     )
 
