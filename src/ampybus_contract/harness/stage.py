@@ -235,6 +235,8 @@ class Stage:
             except PublishError as refusal:
                 outcome = Outcome.FAIL if refusal.definite else Outcome.INFO
                 error = str(refusal)
+            except BindingCrashError:
+                raise
             except TimeoutError:
                 outcome, error = Outcome.INFO, f"no answer within {CALL_SECONDS} s"
                 self.unanswered += 1
@@ -465,6 +467,8 @@ class Stage:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 return await work
+        except BindingCrashError:
+            raise
         except TimeoutError as error:
             raise BindingCrashError(
                 f"BINDING expected {name}() to return within {CALL_SECONDS} s, it did not. "

@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ampybus-binding",
         metavar="SPEC",
         default="memory",
-        help="memory, nats, kafka, or package.module:factory (default: memory)",
+        help="memory, nats, kafka, package.module:factory, or process:COMMAND (default: memory)",
     )
     group.addoption(
         "--ampybus-broker",
