@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup conformance conformance-kafka kafka test test-kafka bench spec-diff lint types layers check
+.PHONY: setup conformance conformance-kafka kafka test test-kafka mutants bench spec-diff lint types layers check
 setup: .venv/ready
 
 .venv/ready: pyproject.toml .constraints.txt
@@ -24,6 +24,9 @@ test: setup
 
 test-kafka: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/test_kafka_*.py
+
+mutants: setup
+	$(BIN)/ampybus mutants
 
 bench: setup
 	$(BIN)/pip install --progress-bar off -q -c .constraints.txt -e '.[bench]'

@@ -13,6 +13,8 @@ from ampybus_contract import Envelope
 from ampybus_contract.contract import data_directory
 from ampybus_contract.envelope import read_fixture
 
+pytest_plugins = ["pytester"]
+
 settings.register_profile("no test judges how fast a machine is", deadline=None)
 settings.load_profile("no test judges how fast a machine is")
 

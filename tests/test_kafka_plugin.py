@@ -109,8 +109,8 @@ def test_a_check_that_needs_what_the_broker_lacks_is_not_claimed_with_the_reason
     contract = default_contract()
     needing = replace(contract.checks["ENV-01"], needs=("acl",))
     demanding = replace(contract, checks={**contract.checks, "ENV-01": needing})
-    scenario, checkers = SUITES["ENV-01"]
+    suite = SUITES["ENV-01"]
     judge = Judge(demanding, Gapped(), lambda: ReferenceBinding(MemoryTransport(), contract), 1)
-    result = judge.judge("ENV-01", scenario, checkers)
+    result = judge.judge("ENV-01", suite.scenario, suite.checkers)
     assert result.verdict is Verdict.NOT_CLAIMED
     assert result.reason == "not claimed by this broker: it has no acl (acl: it has no users)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import re
 from collections.abc import Callable, Iterator
@@ -22,34 +21,10 @@ from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import data_directory, default_contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import PublishError
-from ampybus_contract.harness.checkers import Checker
-from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge, Scenario
+from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge
 from ampybus_contract.harness.mutants import Mutant, mutants
+from ampybus_contract.harness.suites import suites
 from ampybus_contract.harness.verdicts import Verdict
-
-Suite = tuple[Scenario, tuple[Checker, ...]]
-
-
-def suites() -> dict[str, Suite]:
-    """The scenario and the checkers of every check, read from the conformance suites themselves."""
-    found: dict[str, Suite] = {}
-    for path in sorted(data_directory("conformance").glob("test_*.py")):
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        for name, function in vars(module).items():
-            if name.startswith("test_"):
-                (mark,) = function.pytestmark
-                check = mark.args[0]
-
-                def note(scenario: Scenario, *checkers: Checker, check: str = check) -> None:
-                    found[check] = (scenario, checkers)
-
-                function(note)
-    return found
-
 
 SUITES = suites()
 MUTANTS = mutants()
@@ -64,10 +39,10 @@ def nats() -> Iterator[NatsSource]:
 def verdict(
     check: str, broker: Broker, factory: Callable[[], ReferenceBinding], patience: float = PATIENCE_SECONDS
 ) -> Verdict:
-    scenario, checkers = SUITES[check]
+    suite = SUITES[check]
     return (
         Judge(default_contract(), broker, factory, 1, patience=patience)
-        .judge(check, scenario, checkers)
+        .judge(check, suite.scenario, suite.checkers)
         .verdict
     )
 

@@ -85,6 +85,12 @@ class BindingCrashError(AmpyBusError):
     code = "BINDING"
 
 
+class AdapterError(BindingCrashError):
+    """An adapter process broke the protocol: it hung, ended, flooded, answered wrongly or twice."""
+
+    code = "ADAPTER"
+
+
 class ReplayError(AmpyBusError):
     """A replay request selects nothing that the contract knows."""
 

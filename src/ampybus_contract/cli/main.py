@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ampybus_contract.cli import check, golden, report, spec, validate
+from ampybus_contract.cli import check, golden, mutants, report, spec, validate
 from ampybus_contract.errors import AmpyBusError
 from ampybus_contract.exit_codes import INTERNAL, USAGE
 
@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add(commands)
     spec.add(commands)
     golden.add(commands)
+    mutants.add(commands)
     report.add(commands)
     options = parser.parse_args(arguments)
     try:

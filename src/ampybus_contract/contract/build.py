@@ -19,6 +19,7 @@ from ampybus_contract.contract.model import (
     HeaderRule,
     PayloadRule,
     PayloadType,
+    ProfileRule,
     Requirement,
     RetryRule,
     SampleRule,
@@ -110,6 +111,10 @@ def build(sources: Mapping[str, list[Source]]) -> Contract:
         checks={
             name: _check(name, item, requirements)
             for name, item in sources["checks"][0].data["checks"].items()
+        },
+        profiles={
+            name: ProfileRule(name, item["text"], tuple(item["chapters"]), frozenset(item["may_lack"]))
+            for name, item in sources["checks"][0].data["profiles"].items()
         },
     )
 

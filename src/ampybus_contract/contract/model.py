@@ -183,6 +183,19 @@ class SampleRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileRule:
+    """What a binding can be conformant to: all checks of some chapters.
+
+    ``may_lack`` are the capabilities that a binding need not claim to pass it.
+    """
+
+    name: str
+    text: str
+    chapters: tuple[str, ...]
+    may_lack: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class CheckRule:
     """One conformance check; ``claim`` is the capability without which it does not apply, or None.
 
@@ -243,6 +256,7 @@ class Contract:
     meaning: PayloadMeaning
     suppressed: frozenset[str]
     checks: Mapping[str, CheckRule]
+    profiles: Mapping[str, ProfileRule]
 
     @property
     def pointer_headers(self) -> tuple[str, ...]:
@@ -262,6 +276,11 @@ class Contract:
     def judged(self) -> Mapping[str, CheckRule]:
         """The checks that have a suite, in the order of the spec."""
         return {name: rule for name, rule in self.checks.items() if not rule.planned}
+
+    def profile_of(self, check: str) -> ProfileRule:
+        """The profile that a check belongs to. Raises KeyError for an undeclared check."""
+        chapter = self.checks[check].chapter
+        return next(rule for rule in self.profiles.values() if chapter in rule.chapters)
 
     def canonical(self, fqdn: str) -> str:
         """The payload name to decode by: the one that an old name stands for, else the name itself (D6)."""

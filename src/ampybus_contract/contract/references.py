@@ -132,6 +132,31 @@ def _unknown_checks(sources: Mapping[str, list[Source]]) -> Iterator[SpecProblem
                 yield source.problem(path, "an ID that no check has", name, "give it another prefix")
 
 
+def _profile_problems(sources: Mapping[str, list[Source]]) -> Iterator[SpecProblem]:
+    """Chapters that belong to no profile or to several, and profiles of chapters that no check has."""
+    source = sources["checks"][0]
+    checks, profiles = source.data["checks"], source.data["profiles"]
+    there = {check["chapter"] for check in checks.values()}
+    listed = [chapter for profile in profiles.values() for chapter in profile["chapters"]]
+    for name, check in checks.items():
+        if check["chapter"] not in listed:
+            path = f"/checks/{name}/chapter"
+            yield source.problem(path, "a chapter of a profile", repr(check["chapter"]), "add it to one")
+    for name, profile in profiles.items():
+        for index, chapter in enumerate(profile["chapters"]):
+            path = f"/profiles/{name}/chapters/{index}"
+            if chapter not in there:
+                yield source.problem(path, "a chapter that checks have", repr(chapter), "mend the name")
+            if listed.count(chapter) > 1:
+                yield source.problem(path, "a chapter listed once", repr(chapter), "keep it in one profile")
+    for name, profile in profiles.items():
+        claims = {item["claim"] for item in checks.values() if item["chapter"] in profile["chapters"]}
+        for index, claim in enumerate(profile["may_lack"]):
+            if claim not in claims:
+                path = f"/profiles/{name}/may_lack/{index}"
+                yield source.problem(path, "a claim of the profile's checks", repr(claim), "remove it")
+
+
 def _domain_problems(sources: Mapping[str, list[Source]]) -> Iterator[SpecProblem]:
     domains = sources["domain"]
     names = [source.data["domain"] for source in domains]
@@ -147,5 +172,11 @@ def _domain_problems(sources: Mapping[str, list[Source]]) -> Iterator[SpecProble
                     yield source.problem(f"/{field}", "declared components", component, "declare it")
 
 
-REFERENCE_RULES = (_requirement_problems, _unknown_checks, _domain_problems, _name_problems)
+REFERENCE_RULES = (
+    _requirement_problems,
+    _unknown_checks,
+    _profile_problems,
+    _domain_problems,
+    _name_problems,
+)
 """What is looked for in all files together: names that are used and not declared, or declared twice."""

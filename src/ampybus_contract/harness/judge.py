@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,8 +24,9 @@ from ampybus_contract.harness.checkers import (
 )
 from ampybus_contract.harness.history import Event
 from ampybus_contract.harness.recording import Head, write_history
-from ampybus_contract.harness.stage import Stage, claims
+from ampybus_contract.harness.stage import Stage, changed_claims, claims
 from ampybus_contract.harness.verdicts import Result, Verdict, evidence
+from ampybus_contract.harness.watchdog import BLOCKED_SECONDS, BlockedLoop, Watchdog
 
 Scenario = Callable[[Stage], Awaitable[None]]
 BindingFactory = Callable[[], Binding]
@@ -42,6 +43,7 @@ class Judge:
 
     ``patience`` is how long, in seconds, to wait for what must happen; the wait ends when it has happened.
     ``name`` is what the command line calls the binding, ``histories`` a directory to record them in.
+    A binding that keeps the event loop to itself for ``blocked`` seconds of real time has failed.
     """
 
     contract: Contract
@@ -51,15 +53,28 @@ class Judge:
     patience: float = PATIENCE_SECONDS
     name: str = ""
     histories: Path | None = None
+    blocked: float = BLOCKED_SECONDS
+    claimed: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
 
     def judge(self, check: str, scenario: Scenario, checkers: Sequence[Checker]) -> Result:
         """The verdict on one check. Raises KeyError for a check that the spec does not have."""
         rule = self.contract.checks[check]
         try:
-            missing = self._missing(rule, make(self.factory))
-            if missing:
-                return Result(check, Verdict.NOT_CLAIMED, missing)
-            history = self.broker.run(self._play(scenario, rule.claim in TELEMETRY))
+            left_out = self._left_out(rule)
+            if left_out is not None:
+                return left_out
+            watchdog = Watchdog(self.blocked)
+            with watchdog.watching():
+                history = self.broker.run(watchdog.over(self._play(scenario, rule.claim in TELEMETRY)))
+        except BlockedLoop as blocked:
+            reason = (
+                f"BINDING expected calls that give the event loop back, {blocked}. "
+                "Fix: await what takes long, or run it in a thread"
+            )
+            return Result(check, Verdict.FAIL, reason)
+        except SystemExit as end:
+            reason = f"BINDING expected calls that return or raise, one ended the process: {end!r}"
+            return Result(check, Verdict.FAIL, reason)
         except BindingCrashError as crash:
             return Result(check, Verdict.FAIL, str(crash))
         except BrokerError as trouble:
@@ -90,10 +105,25 @@ class Judge:
             fix = "name a directory that can be written"
             raise HistoryError(f"HISTORY expected to write {path}, got {error}. Fix: {fix}") from error
 
-    def _missing(self, rule: CheckRule, binding: Binding) -> str:
-        """What the binding or the broker does not offer for a check; empty where it applies."""
-        if rule.claim is not None and rule.claim not in claims(binding):
-            return f"the binding does not claim {rule.claim!r}"
+    def _claimed(self) -> frozenset[str]:
+        """What the binding claims; raises BindingCrashError where it claimed something else before."""
+        found = claims(make(self.factory))
+        before = self.claimed.setdefault("", found)
+        if found != before:
+            raise BindingCrashError(changed_claims(before, found))
+        return found
+
+    def _left_out(self, rule: CheckRule) -> Result | None:
+        """The result of a check that does not apply to this binding or this broker, or None."""
+        claimed = self._claimed()
+        if rule.claim is not None and rule.claim not in claimed:
+            reason = f"the binding does not claim {rule.claim!r}"
+            return Result(rule.id, Verdict.NOT_CLAIMED, reason, unclaimed=rule.claim)
+        missing = self._missing(rule)
+        return Result(rule.id, Verdict.NOT_CLAIMED, missing) if missing else None
+
+    def _missing(self, rule: CheckRule) -> str:
+        """What the broker does not offer for a check; empty where it applies."""
         lacking = sorted({*rule.needs} - getattr(self.broker, "levers", frozenset()))
         if not lacking:
             return ""
@@ -120,6 +150,8 @@ class Judge:
             await scenario(stage)
         finally:
             await stage.close()
+        if stage.flooded:
+            raise BindingCrashError(stage.flooded)
         return stage.history
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import traceback
+import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -41,6 +43,7 @@ QUIET_SECONDS = 0.3
 BROKER_SECONDS = 3.0
 SHOWN = 300
 START_SECONDS = 6.0
+MOST_DELIVERIES = 1_000
 NOWHERE = "127.0.0.1:1"
 NOTHING = Envelope("", Headers({}), b"")
 
@@ -64,10 +67,13 @@ class Stage:
         self.binding = binding
         self.probe = probe
         self.claims = claims(binding)
+        self.token = f"{random.Random(f'names {seed}').getrandbits(32):08x}"
         self.patience = patience
         self.workload = Workload(contract, seed)
         self.history: list[Event] = []
+        self.groups: dict[str, str] = {}
         self.unanswered = 0
+        self.flooded = ""
         self._changed = asyncio.Event()
         self._began = asyncio.get_running_loop().time()
 
@@ -93,8 +99,11 @@ class Stage:
             self._record("wire", Operation.STORE, Outcome.OK, envelope)
         if self.alive:
             await self._call("stop", self.binding.stop())
+            if claims(self.binding) != self.claims:
+                raise BindingCrashError(changed_claims(self.claims, claims(self.binding)))
         if self.endpoint is not None and self.endpoint.telemetry is not None:
-            for operation, text in shown(self.endpoint.telemetry):
+            for operation, written in shown(self.endpoint.telemetry):
+                text = self._with_actors(written)
                 self._record("telemetry", operation, Outcome.OK, NOTHING, error=text[:SHOWN], said=text)
 
     @property
@@ -135,7 +144,7 @@ class Stage:
         said: list[int] = []
 
         async def ask() -> int:
-            said.append(await self._call("lag", binding.lag(group)))
+            said.append(await self._call("lag", binding.lag(self._named(group))))
             return said[-1]
 
         await self._becomes(ask, lambda count: count == expected)
@@ -226,6 +235,8 @@ class Stage:
             except PublishError as refusal:
                 outcome = Outcome.FAIL if refusal.definite else Outcome.INFO
                 error = str(refusal)
+            except BindingCrashError:
+                raise
             except TimeoutError:
                 outcome, error = Outcome.INFO, f"no answer within {CALL_SECONDS} s"
                 self.unanswered += 1
@@ -254,7 +265,7 @@ class Stage:
         """
         handle = self._handler(pattern, group, answer, pause)
         self._record(group, Operation.SUBSCRIBE, Outcome.OK, NOTHING, pattern=pattern)
-        await self._call("subscribe", self.binding.subscribe(Subscription(pattern, group), handle))
+        await self._call("subscribe", self.binding.subscribe(self._subscription(pattern, group), handle))
 
     async def take_replays(self, pattern: str, group: str = "replayer", pause: Pause | None = None) -> None:
         """Let a group take what is replayed under a pattern. Raises BindingCrashError where it cannot."""
@@ -264,7 +275,9 @@ class Stage:
             )
         handle = self._handler(pattern, group, None, pause)
         self._record(group, Operation.REPLAY, Outcome.OK, NOTHING, pattern=pattern)
-        await self._call("take_replays", self.binding.take_replays(Subscription(pattern, group), handle))
+        await self._call(
+            "take_replays", self.binding.take_replays(self._subscription(pattern, group), handle)
+        )
 
     async def resume(self, pattern: str, group: str = "consumer", pause: Pause | None = None) -> None:
         """Let a group go on from its checkpoint. Raises BindingCrashError where it cannot."""
@@ -272,7 +285,7 @@ class Stage:
             raise BindingCrashError("BINDING expected resume() and kill(), as claimed. Fix: add the methods")
         handle = self._handler(pattern, group, None, pause)
         self._record(group, Operation.SUBSCRIBE, Outcome.OK, NOTHING, pattern=pattern)
-        await self._call("resume", self.binding.resume(Subscription(pattern, group), handle))
+        await self._call("resume", self.binding.resume(self._subscription(pattern, group), handle))
 
     async def kill(self) -> None:
         """End the binding at once, and start another in its place, with the same state."""
@@ -285,12 +298,33 @@ class Stage:
         assert self.endpoint is not None
         await self.open(self.endpoint)
 
+    def _named(self, group: str) -> str:
+        """The name of a group as the binding gets it: drawn from the seed, so that it marks no suite."""
+        name = f"group-{zlib.crc32(f'{self.token} {group}'.encode()):08x}"
+        self.groups[name] = group
+        return name
+
+    def _with_actors(self, text: str) -> str:
+        """What the binding wrote, with the actors of the history in place of the groups it knew."""
+        for name, group in self.groups.items():
+            text = text.replace(name, group)
+        return text
+
+    def _subscription(self, pattern: str, group: str) -> Subscription:
+        return Subscription(pattern, self._named(group))
+
     def _handler(self, pattern: str, group: str, answer: Answer | None, pause: Pause | None) -> Handler:
         attempts: dict[tuple[str, bytes], int] = {}
 
         async def handle(envelope: Envelope) -> Settlement:
             name = (envelope.headers.get("message_id", ""), envelope.payload)
             attempt = attempts[name] = attempts.get(name, 0) + 1
+            if attempt > MOST_DELIVERIES:
+                self.flooded = (
+                    f"BINDING expected at most {MOST_DELIVERIES} deliveries of one message, got more. "
+                    "Fix: pause before a retry, and bound it"
+                )
+                await asyncio.Event().wait()
             self._record(group, Operation.DELIVER, Outcome.OK, envelope, attempt, pattern)
             if pause is not None:
                 await pause(envelope, attempt)
@@ -433,6 +467,8 @@ class Stage:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 return await work
+        except BindingCrashError:
+            raise
         except TimeoutError as error:
             raise BindingCrashError(
                 f"BINDING expected {name}() to return within {CALL_SECONDS} s, it did not. "
@@ -459,6 +495,14 @@ class Stage:
         event = Event(at, actor, operation, outcome, envelope, attempt, pattern, error, count, said)
         self.history.append(event)
         self._changed.set()
+
+
+def changed_claims(before: frozenset[str], after: frozenset[str]) -> str:
+    """The sentence about a binding that does not claim the same all the time."""
+    return (
+        f"BINDING expected the same capabilities all the time, got {', '.join(sorted(before)) or 'none'} and "
+        f"then {', '.join(sorted(after)) or 'none'}. Fix: decide what it claims before it starts"
+    )
 
 
 def claims(binding: Binding) -> frozenset[str]:

@@ -23,12 +23,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The verdict on one check, why, and for a failure what shows it."""
+    """The verdict on one check, why, and for a failure what shows it.
+
+    ``unclaimed`` is the capability that the binding does not claim, where that is the reason.
+    """
 
     check: str
     verdict: Verdict
     reason: str = ""
     evidence: tuple[Mapping[str, Any], ...] = ()
+    unclaimed: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -37,12 +41,14 @@ class Result:
             "verdict": str(self.verdict),
             "reason": self.reason,
             "evidence": list(self.evidence),
+            "unclaimed": self.unclaimed,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Result:
         """The inverse of ``to_dict``."""
-        return cls(data["check"], Verdict(data["verdict"]), data["reason"], tuple(data["evidence"]))
+        evidence = tuple(data["evidence"])
+        return cls(data["check"], Verdict(data["verdict"]), data["reason"], evidence, data["unclaimed"])
 
 
 def evidence(anomalies: Sequence[Anomaly]) -> tuple[Mapping[str, Any], ...]:

@@ -14,8 +14,11 @@ from ampybus_contract.envelope.codec import compress
 from ampybus_contract.envelope.formula import fill
 from ampybus_contract.envelope.registry import message_type
 from ampybus_contract.errors import SpecError, SpecProblem
+from ampybus_contract.harness.names import own_values
+from ampybus_contract.validation import validate
 
 EPOCH_MS = 1_757_100_661_000
+EPOCH_RANGE_MS = 40_000_000_000
 
 
 class Workload:
@@ -23,8 +26,25 @@ class Workload:
 
     def __init__(self, contract: Contract, seed: int) -> None:
         self.contract = contract
+        self.epoch_ms = EPOCH_MS + random.Random(f"epoch {seed}").randrange(EPOCH_RANGE_MS)
+        self.headers = {name: item.example for name, item in contract.headers.items() if item.required}
+        self._begin(seed)
+        self.headers |= self._fitting(own_values(contract, seed))
+        self._begin(seed)
+
+    def _begin(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.made = 0
+
+    def _fitting(self, values: Mapping[str, str]) -> dict[str, str]:
+        """The values that a message may have, each by itself, in the first domain with samples."""
+        like = self.envelope(self.domains[0])
+        fitting = {}
+        for name, value in values.items():
+            other = Envelope(like.topic, like.headers.with_(**{name: value}), like.payload)
+            if not validate(other, self.contract):
+                fitting[name] = value
+        return fitting
 
     @property
     def domains(self) -> list[str]:
@@ -175,8 +195,8 @@ class Workload:
 
     def _headers(self, fqdn: str) -> dict[str, str]:
         """Every required header, with an id of its own."""
-        base = {name: item.example for name, item in self.contract.headers.items() if item.required}
-        base["message_id"] = str(uuid7(EPOCH_MS + self.made, self.random.getrandbits(74)))
+        base = dict(self.headers)
+        base["message_id"] = str(uuid7(self.epoch_ms + self.made, self.random.getrandbits(74)))
         base["schema_fqdn"] = fqdn
         return base
 

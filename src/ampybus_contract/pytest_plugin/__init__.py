@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ampybus-binding",
         metavar="SPEC",
         default="memory",
-        help="memory, nats, kafka, or package.module:factory (default: memory)",
+        help="memory, nats, kafka, package.module:factory, or process:COMMAND (default: memory)",
     )
     group.addoption(
         "--ampybus-broker",
@@ -64,6 +64,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--ampybus-domain", metavar="NAME", default=None, help="use this domain's samples wherever they fit"
+    )
+    group.addoption(
+        "--ampybus-profile",
+        metavar="NAMES",
+        default="",
+        help="only the checks of these profiles, with commas between them",
     )
     group.addoption(
         "--ampybus-spec", metavar="DIR", default=None, help="judge by another spec directory, or an overlay"

@@ -34,7 +34,13 @@ def ampybus_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
         pytest.exit(str(error), returncode=USAGE)
     try:
         run.heading = Heading(
-            run.binding, run.broker, opened.name, dict(opened.settings), run.seed, run.domain
+            run.binding,
+            run.broker,
+            opened.name,
+            dict(opened.settings),
+            run.seed,
+            run.domain,
+            run.profiles,
         )
         yield Judge(run.contract, opened, run.factory, run.seed, name=run.binding, histories=run.histories)
     finally:

@@ -44,6 +44,7 @@ class ConformanceRun:
             whole = load_contract(Path(directory)) if directory else default_contract()
             self.contract = _preferring(whole, self.domain) if self.domain else whole
             self.digest = spec_digest(Path(directory) if directory else data_directory("spec"))
+            self.profiles = _known_profiles(config.getoption("ampybus_profile"), self.contract)
             self.factory = binding_factory(self.binding, self.contract)
             for path in self.files:
                 form_of(path)
@@ -62,11 +63,17 @@ class ConformanceRun:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Let ``-k ENV-01`` select by check."""
+        """Let ``-k ENV-01`` select by check, and leave out the checks of profiles not asked for."""
+        left_out = []
         for item in items:
             mark = item.get_closest_marker("ampybus")
             if mark is not None:
                 item.extra_keyword_matches.add(mark.args[0])
+                if self.profiles and self.contract.profile_of(mark.args[0]).name not in self.profiles:
+                    left_out.append(item)
+        if left_out:
+            self.config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Note what was not asked for."""
@@ -129,6 +136,18 @@ class ConformanceRun:
                 terminalreporter.write_line(str(error), red=True)
             else:
                 terminalreporter.write_line(f"report: {path}")
+
+
+def _known_profiles(words: str, contract: Contract) -> tuple[str, ...]:
+    """The profiles that were asked for; none means all. Raises TargetError for an undeclared one."""
+    names = tuple(word.strip() for word in words.split(",") if word.strip())
+    for name in names:
+        if name not in contract.profiles:
+            known = ", ".join(contract.profiles)
+            raise TargetError(
+                f"TARGET expected profiles of {known}, got {name!r}. Fix: choose among these, with commas"
+            )
+    return names
 
 
 def _preferring(contract: Contract, domain: str) -> Contract:

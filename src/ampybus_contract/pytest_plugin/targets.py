@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import sys
 
 from ampybus_contract.bindings.protocol import Binding
@@ -13,9 +14,14 @@ from ampybus_contract.errors import TargetError
 from ampybus_contract.harness.judge import BindingFactory
 from ampybus_contract.pytest_plugin.extras import missing_extra
 
+PROCESS = "process:"
+
 
 def binding_factory(spec: str, contract: Contract) -> BindingFactory:
-    """A factory for ``memory``, ``nats``, ``kafka`` or ``package.module:factory``. Raises TargetError."""
+    """A factory for ``memory``, ``nats``, ``kafka``, ``package.module:factory`` or ``process:command``.
+
+    Raises TargetError, and AdapterError where an adapter does not greet.
+    """
     if spec == "memory":
         from ampybus_contract.bindings.memory import MemoryTransport  # noqa: PLC0415  one binding a run
 
@@ -32,7 +38,22 @@ def binding_factory(spec: str, contract: Contract) -> BindingFactory:
         except ModuleNotFoundError as error:
             raise missing_extra("aiokafka", "kafka") from error
         return lambda: ReferenceBinding(KafkaTransport(contract.kafka), contract)
+    if spec.startswith(PROCESS):
+        return _process(spec.removeprefix(PROCESS))
     return _imported(spec)
+
+
+def _process(words: str) -> BindingFactory:
+    from ampybus_contract.bindings.process import ProcessBinding, greeted  # noqa: PLC0415  one binding a run
+
+    try:
+        command = shlex.split(words)
+    except ValueError as error:
+        raise TargetError(f"TARGET expected a command line, got {words!r}: {error}. Fix: quote it") from error
+    if not command:
+        raise TargetError("TARGET expected a command after 'process:', got none. Fix: name the adapter")
+    capabilities = greeted(command)
+    return lambda: ProcessBinding(command, capabilities)
 
 
 def _imported(spec: str) -> BindingFactory:

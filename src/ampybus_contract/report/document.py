@@ -16,6 +16,7 @@ from ampybus_contract.brokers.location import without_credentials
 from ampybus_contract.contract import Contract
 from ampybus_contract.errors import ReportError
 from ampybus_contract.harness.verdicts import Result, Verdict
+from ampybus_contract.report.profiles import ProfileVerdict, profile_verdict
 
 FORMAT = 1
 SCHEMA = Path(__file__).with_name("schema") / "report.schema.json"
@@ -23,7 +24,7 @@ SCHEMA = Path(__file__).with_name("schema") / "report.schema.json"
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What was judged, where, and by which seed; broker and domain are words of the command line, if any."""
+    """What was judged, where, and by which seed; broker, domain and profiles as asked for."""
 
     binding: str
     broker: str | None
@@ -31,9 +32,11 @@ class Heading:
     settings: Mapping[str, str]
     seed: int
     domain: str | None = None
+    profiles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Forget credentials: no form of the report may hold them."""
+        object.__setattr__(self, "profiles", tuple(self.profiles))
         if self.broker is not None:
             object.__setattr__(self, "broker", without_credentials(self.broker))
 
@@ -50,7 +53,10 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One check with its verdict; ``evidence`` as in ``harness.verdicts``, ``again`` is a command line."""
+    """One check with its verdict; ``evidence`` as in ``harness.verdicts``, ``again`` is a command line.
+
+    ``optional``: not claimed, and its profile lets that be.
+    """
 
     id: str
     chapter: str
@@ -60,6 +66,8 @@ class Judged:
     requirements: tuple[Clause, ...]
     evidence: tuple[Mapping[str, Any], ...]
     again: str
+    profile: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,12 @@ class RunReport:
         return len({item.id for item in self.checks}) == len(self.checks) == self.expected
 
     @property
+    def profiles(self) -> Mapping[str, ProfileVerdict]:
+        """What the run says of each profile, in the order of the spec; none for reports from before them."""
+        names = dict.fromkeys(item.profile for item in self.checks if item.profile)
+        return {name: profile_verdict([it for it in self.checks if it.profile == name]) for name in names}
+
+    @property
     def chapters(self) -> list[str]:
         """The chapters in the order of the spec."""
         return list(dict.fromkeys(item.chapter for item in self.checks))
@@ -95,7 +109,8 @@ class RunReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as ``schema/report.schema.json`` says."""
         counts = {str(verdict): self.counts[verdict] for verdict in Verdict}
-        return {"format": FORMAT, **asdict(self), "counts": counts}
+        profiles = {name: str(verdict) for name, verdict in self.profiles.items()}
+        return {"format": FORMAT, **asdict(self), "counts": counts, "profiles": profiles}
 
 
 def run_report(
@@ -116,6 +131,8 @@ def run_report(
             ),
             by_check[name].evidence,
             again(heading, name),
+            contract.profile_of(name).name,
+            by_check[name].unclaimed in contract.profile_of(name).may_lack,
         )
         for name, rule in contract.judged.items()
         if name in by_check

@@ -23,6 +23,7 @@ def render(run: RunReport) -> Iterator[str]:
     yield f"on {heading.broker_name} ({settings}), seed {heading.seed}"
     yield ""
     yield from _table(run)
+    yield from _profiles(run)
     for judged in run.checks:
         if judged.verdict in EXPLAINED:
             yield from _finding(judged)
@@ -40,6 +41,11 @@ def _table(run: RunReport) -> Iterator[str]:
         f"  {total:>{_cell(name)}}" for name, total in zip(columns, totals, strict=True)
     )
     yield summed(run)
+
+
+def _profiles(run: RunReport) -> Iterator[str]:
+    if run.profiles:
+        yield "profiles: " + ", ".join(f"{name} {word}" for name, word in run.profiles.items())
 
 
 def _cell(name: Verdict) -> int:

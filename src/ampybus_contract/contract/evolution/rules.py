@@ -119,6 +119,10 @@ RULES: tuple[tuple[str, Effect], ...] = (
     ("requirements/*/rationale", wording),
     ("requirements/*/fix", wording),
     ("requirements/*/no_check", wording),
+    ("checks/profiles/*", entity("the profile", NOBODY, NOBODY)),
+    ("checks/profiles/*/text", wording),
+    *((f"checks/profiles/*/{key}", fixed("the profile asks for something else: a binding that passed it may fail"))
+      for key in ("chapters", "may_lack")),
     ("checks/checks/*", entity("the check", NOBODY, NOBODY)),
     ("checks/checks/*/chapter", wording),
     ("checks/checks/*/text", wording),
