@@ -47,6 +47,7 @@ def test_every_extra_is_refused_here() -> None:
     [
         ["--help"],
         ["check", "--help"],
+        ["mutants", "--help"],
         ["spec", "lint"],
         ["spec", "coverage"],
         ["spec", "diff", "spec", "spec"],
@@ -61,7 +62,9 @@ def test_it_works_without_extras(words: list[str], monkeypatch: pytest.MonkeyPat
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("words", [["check", "history.jsonl"], ["check", "--list"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["check", "history.jsonl"], ["check", "--list"], ["mutants"]], ids=" ".join
+)
 def test_what_needs_an_extra_says_which(words: list[str]) -> None:
     done = bare(*words)
     assert done.returncode == 2
