@@ -31,4 +31,4 @@ def run(options: argparse.Namespace) -> int:
     except ImportError as error:
         fix = "pip install 'ampybus-contract[conformance]'"
         raise TargetError(f"TARGET expected what conformance needs, got {error}. Fix: {fix}") from error
-    return (spec_mutant_runs if options.spec else kills).run(options)
+    return spec_mutant_runs.run(options) if options.spec else kills.run(options)

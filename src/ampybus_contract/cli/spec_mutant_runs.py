@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from ampybus_contract.contract import data_directory, default_contract
+from ampybus_contract.contract import Contract, data_directory, default_contract
 from ampybus_contract.exit_codes import CONFORMANT, FINDINGS
+from ampybus_contract.export.kill_page import DATA, PAGE, as_json, as_markdown, from_dict
 from ampybus_contract.golden import differences
 from ampybus_contract.harness.kill_matrix import Ground, ground
 from ampybus_contract.harness.spec_mutants import noticed, spec_mutants
@@ -71,5 +72,15 @@ def _one(task: tuple[str, int]) -> tuple[str, str]:
     place, directory = _own[0]
     shipped = data_directory("spec")
     mutant = spec_mutants(shipped)[_chosen(words)[index]]
-    goldens = partial(differences, data_directory("golden"))
-    return mutant.name, noticed(mutant, directory, goldens, default_contract(), place)
+    return mutant.name, noticed(mutant, directory, witnesses, default_contract(), place)
+
+
+def witnesses(changed: Contract) -> Iterator[str]:
+    """Where the published kill matrix or a golden does not agree with a contract."""
+    matrix = from_dict(json.loads(DATA.read_text(encoding="utf-8")))
+    if as_markdown(changed, matrix) != PAGE.read_text(encoding="utf-8"):
+        yield f"published: {PAGE.name}"
+    if as_json(changed, matrix) != DATA.read_text(encoding="utf-8"):
+        yield f"published: {DATA.name}"
+    for sentence in differences(data_directory("golden"), changed):
+        yield f"golden: {sentence.partition(':')[0]}"

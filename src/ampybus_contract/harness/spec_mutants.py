@@ -61,6 +61,26 @@ class SpecMutant:
         return made
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads times as the texts that they are in the spec."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in forms if not tag.endswith(":timestamp")]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def loaded(text: str) -> Any:
+    """The data of a file of the spec."""
+    return yaml.load(text, _Loader)
+
+
+def dumped(data: Any) -> str:
+    """The text of a file with that data; comments are lost, nothing else."""
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
 def spec_mutants(directory: Path) -> list[SpecMutant]:
     """Every change to the rules of a spec directory.
 
@@ -72,7 +92,7 @@ def spec_mutants(directory: Path) -> list[SpecMutant]:
     for path in sorted(directory.rglob("*.yaml")):
         file = path.relative_to(directory).as_posix()
         if file not in OUTSIDE:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            data = loaded(path.read_text(encoding="utf-8"))
             found += [
                 SpecMutant(file, *change)
                 for change in _changes(data, ())
@@ -81,8 +101,8 @@ def spec_mutants(directory: Path) -> list[SpecMutant]:
     return found
 
 
-Goldens = Callable[[Contract], Iterable[str]]
-"""One sentence for each golden that a contract does not agree with."""
+Witnesses = Callable[[Contract], Iterable[str]]
+"""What of the project's files does not agree with a contract: ``golden: …``, ``published: …``."""
 
 Change = tuple[tuple[str | int, ...], str, Any]
 
@@ -122,15 +142,17 @@ def _of_text(key: str, value: str, path: tuple[str | int, ...]) -> Iterator[Chan
         yield path, "shorten", value[: value.rindex("}", 0, -1) + 1]
 
 
-def noticed(mutant: SpecMutant, directory: Path, goldens: Goldens, contract: Contract, place: Ground) -> str:
+def noticed(
+    mutant: SpecMutant, directory: Path, witnesses: Witnesses, contract: Contract, place: Ground
+) -> str:
     """What notices a change of the copy in ``directory``, which is as before afterwards; empty for nothing.
 
-    First lint, then the goldens, then the suites: the reference binding keeps the changed contract, and is
-    judged by the real one.
+    First lint and coverage, then what the project publishes and its goldens, then the suites: the reference
+    binding keeps the changed contract, and is judged by the real one.
     """
     path = directory / mutant.file
     before = path.read_text(encoding="utf-8")
-    path.write_text(yaml.safe_dump(mutant.applied(yaml.safe_load(before)), sort_keys=False), encoding="utf-8")
+    path.write_text(dumped(mutant.applied(loaded(before))), encoding="utf-8")
     try:
         problems = lint(directory)
         if problems:
@@ -138,8 +160,8 @@ def noticed(mutant: SpecMutant, directory: Path, goldens: Goldens, contract: Con
         changed = load_contract(directory)
         for gap in gaps(changed):
             return f"coverage: {gap.id} {gap.lacks}"
-        for sentence in goldens(changed):
-            return f"golden: {sentence.partition(':')[0]}"
+        for witness in witnesses(changed):
+            return witness
         return _failing(changed, contract, place)
     finally:
         path.write_text(before, encoding="utf-8")
