@@ -27,6 +27,7 @@ test-kafka: setup
 
 mutants: setup
 	$(BIN)/ampybus mutants
+	$(BIN)/ampybus mutants --spec
 
 bench: setup
 	$(BIN)/pip install --progress-bar off -q -c .constraints.txt -e '.[bench]'
