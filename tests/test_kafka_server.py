@@ -181,7 +181,7 @@ def test_a_given_cluster_that_does_not_answer_is_named_without_the_password() ->
 
 
 def test_credentials_and_tls_reach_the_client() -> None:
-    options = KafkaAddress.parse("kafkas://me:p%40ss@one:1,two:2").options()
+    options = KafkaAddress.parse("kafkas://me:p%40ss@one:1,two:2").options("1.2")
     assert options["bootstrap_servers"] == ["one:1", "two:2"]
     assert options["security_protocol"] == "SASL_SSL"
     assert (options["sasl_plain_username"], options["sasl_plain_password"]) == ("me", "p@ss")

@@ -51,8 +51,11 @@ class KafkaTransport:
     partition is acknowledged. Its ceiling is ``MESSAGE_BYTES`` for key, headers, payload and overhead.
     """
 
-    def __init__(self, rule: KafkaMapping | None = None) -> None:
+    encrypts = True
+
+    def __init__(self, rule: KafkaMapping | None = None, tls_minimum: str | None = None) -> None:
         self.rule = rule or default_contract().kafka
+        self.tls_minimum = tls_minimum or default_contract().security.tls_minimum
         self.tokens = len(self.rule.topic.split("."))
         self.producer: AIOKafkaProducer | None = None
         self.groups: list[KafkaGroup] = []
@@ -61,7 +64,7 @@ class KafkaTransport:
 
     async def open(self, endpoint: Endpoint) -> None:
         """Connect. Raises BrokerError where no broker answers within ``CONNECT_SECONDS``."""
-        self.options = KafkaAddress.parse(endpoint.url).options()
+        self.options = KafkaAddress.parse(endpoint.url, endpoint.tls).options(self.tls_minimum)
         self.prefix = endpoint.prefix
         producer = AIOKafkaProducer(
             **self.options,
@@ -76,8 +79,8 @@ class KafkaTransport:
                 await producer.start()
         except (OSError, kafka_errors.KafkaError, TimeoutError) as error:
             raise BrokerError(
-                f"BROKER expected a Kafka broker, got {type(error).__name__}. Fix: see that it runs, and the "
-                "address it advertises"
+                f"BROKER expected a Kafka broker, got {type(error).__name__}. Fix: see that it runs, the "
+                "address it advertises, and with TLS the certificates"
             ) from error
         self.producer = producer
 

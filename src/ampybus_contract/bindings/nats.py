@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-import nats
 import nats.errors
 import nats.js.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.bindings.transport import Incoming, Span, nothing
+from ampybus_contract.brokers.nats_client import NatsClient, PlainTextError, servers
+from ampybus_contract.brokers.tls import files_for
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.errors import BrokerError, PublishError
@@ -35,18 +36,31 @@ READ_SECONDS = 5.0
 
 @dataclass(slots=True)
 class _Denial:
-    """What the server's words name when they deny this one act, and the words once they came."""
+    """What the server's words name when they deny this one act, and the words once they came.
+
+    ``untrusted``: the act ends with a server that TLS cannot trust, too.
+    """
 
     sign: str
     words: str = ""
+    untrusted: bool = False
+
+    def is_named_by(self, error: Exception) -> bool:
+        """Whether an error that the client hears of is about this act."""
+        words = str(error).lower()
+        if self.untrusted and isinstance(error, ssl.SSLError | PlainTextError):
+            return True
+        return "violation" in words and self.sign.lower() in words
 
 
 class NatsTransport:
     """Subject = topic, headers = NATS headers, deduplication by the contract's mapping."""
 
+    encrypts = True
+
     def __init__(self, contract: Contract | None = None) -> None:
         self.contract = contract or default_contract()
-        self.client: Client | None = None
+        self.client: NatsClient | None = None
         self.stream = ""
         self._refusable: dict[asyncio.Timeout, _Denial] = {}
 
@@ -57,16 +71,19 @@ class NatsTransport:
         return self.client.jetstream(timeout=PUBLISH_SECONDS)
 
     async def open(self, endpoint: Endpoint) -> None:
-        """Connect. Raises BrokerError where no server answers."""
-        denial = _Denial("authorization violation")
-        client = Client()
+        """Connect, by TLS where the endpoint says so. Raises BrokerError where no server lets it in."""
+        denial = _Denial("authorization violation", untrusted=True)
+        tls = files_for(endpoint.url, endpoint.tls)
+        context = None if tls is None else tls.context(self.contract.security.tls_minimum)
+        client = NatsClient()
         try:
             async with asyncio.timeout(CONNECT_SECONDS), self._unless(denial):
                 await client.connect(
-                    endpoint.url,
+                    servers(endpoint.url),
                     max_reconnect_attempts=RECONNECTS,
                     error_cb=self._hear,
                     inbox_prefix=endpoint.inbox,
+                    tls=context,
                 )
         except (OSError, nats.errors.Error, TimeoutError) as error:
             await client.close()
@@ -74,16 +91,17 @@ class NatsTransport:
                 client._transport.close()  # type: ignore[no-untyped-call]  # a client that was refused counts as closed, with its socket open
             raise BrokerError(
                 "BROKER expected a NATS server that lets this user in, got "
-                f"{denial.words or type(error).__name__}. Fix: start nats-server -js, see user and password"
+                f"{denial.words or type(error).__name__}. Fix: start nats-server -js, see user, password and "
+                "certificates"
             ) from error
         self.client, self.stream = client, endpoint.stream
 
     async def _hear(self, error: Exception) -> None:
         """Take the server's words: a denial comes only here, and ends what waits for an answer to it."""
-        words, now = str(error), asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
         for scope, denial in self._refusable.items():
-            if "violation" in words.lower() and denial.sign.lower() in words.lower() and not denial.words:
-                denial.words = words
+            if not denial.words and denial.is_named_by(error):
+                denial.words = str(error)
                 scope.reschedule(now)
 
     @contextlib.asynccontextmanager

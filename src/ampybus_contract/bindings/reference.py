@@ -17,7 +17,14 @@ from ampybus_contract.bindings.effects import EffectStore, MemoryEffects, Sqlite
 from ampybus_contract.bindings.observer import Observer
 from ampybus_contract.bindings.protocol import Endpoint, Handler, Subscription
 from ampybus_contract.bindings.replay import Replayer
-from ampybus_contract.bindings.transport import Follows, Incoming, Measures, Reads, Transport
+from ampybus_contract.bindings.transport import (
+    Encrypts,
+    Follows,
+    Incoming,
+    Measures,
+    Reads,
+    Transport,
+)
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.contract.model import RetryRule
 from ampybus_contract.envelope import Envelope, Topic
@@ -78,6 +85,7 @@ class ReferenceBinding:
             "replay": isinstance(self.transport, Reads),
             "checkpoint": isinstance(self.transport, Follows),
             "lag": isinstance(self.transport, Measures),
+            "tls": isinstance(self.transport, Encrypts),
         }
         return CAPABILITIES | {name for name, has in offered.items() if has}
 

@@ -74,6 +74,13 @@ class Reads(Protocol):
 
 
 @runtime_checkable
+class Encrypts(Protocol):
+    """A transport that connects by TLS where the endpoint asks for it, and then never without."""
+
+    encrypts: bool
+
+
+@runtime_checkable
 class Measures(Protocol):
     """A transport that knows how far a consumer group is behind."""
 

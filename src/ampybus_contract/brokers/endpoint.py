@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ampybus_contract.brokers.location import without_credentials
+from ampybus_contract.brokers.tls import TlsFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,9 @@ class Endpoint:
     is the broker itself where it is in process, ``state`` a directory of the run in which a binding may keep
     what has to survive a crash, ``telemetry`` one for what it shows of its work (``bindings.protocol`` says
     in which files); None asks for none. ``blobs`` is the base URI below which a binding that claims
-    ``pointer`` stores payloads that are too large for the bus.
+    ``pointer`` stores payloads that are too large for the bus. ``tls`` names the files to connect with where
+    the URL is one for TLS (``tls://``, ``kafkas://``); they may be replaced while a binding runs, and what
+    connects after that has to take them as they are then. A URL may name several servers, with commas.
     """
 
     url: str = field(repr=False)
@@ -31,6 +34,7 @@ class Endpoint:
     inbox: str = "_INBOX"
     telemetry: Path | None = None
     blobs: str | None = None
+    tls: TlsFiles | None = None
 
     @property
     def shown_url(self) -> str:

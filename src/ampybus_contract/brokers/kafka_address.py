@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ampybus_contract.brokers.tls import TlsFiles, files_for
 from ampybus_contract.errors import BrokerError
 
 SCHEMES = ("kafka://", "kafkas://")
@@ -17,13 +17,13 @@ class KafkaAddress:
     """Where the brokers are, and as whom and how to speak to them."""
 
     servers: str
-    tls: bool
+    tls: TlsFiles | None
     user: str | None
     password: str | None = field(repr=False)
 
     @classmethod
-    def parse(cls, url: str) -> KafkaAddress:
-        """Take a URL apart. Raises BrokerError where it is none of Kafka's."""
+    def parse(cls, url: str, tls: TlsFiles | None = None) -> KafkaAddress:
+        """Take a URL apart; ``tls`` are the files to connect with. Raises BrokerError for one of others."""
         parts = urlsplit(url)
         credentials, at, servers = parts.netloc.rpartition("@")
         if parts.scheme not in ("kafka", "kafkas") or not all(
@@ -34,20 +34,23 @@ class KafkaAddress:
         user, _, password = credentials.partition(":")
         return cls(
             servers,
-            parts.scheme == "kafkas",
+            files_for(url, tls),
             unquote(user) if at else None,
             unquote(password) if at else None,
         )
 
-    def options(self) -> dict[str, Any]:
-        """The words by which aiokafka's clients connect; a password goes by SASL PLAIN."""
-        protocol = ("SASL_" if self.user is not None else "") + ("SSL" if self.tls else "PLAINTEXT")
+    def options(self, tls_minimum: str) -> dict[str, Any]:
+        """The words by which aiokafka's clients connect; a password goes by SASL PLAIN.
+
+        ``tls_minimum`` is the lowest version of TLS. Raises BrokerError for files that cannot be used.
+        """
+        protocol = ("SASL_" if self.user is not None else "") + ("PLAINTEXT" if self.tls is None else "SSL")
         found: dict[str, Any] = {
             "bootstrap_servers": self.servers.split(","),
             "security_protocol": protocol,
         }
-        if self.tls:
-            found["ssl_context"] = ssl.create_default_context()
+        if self.tls is not None:
+            found["ssl_context"] = self.tls.context(tls_minimum)
         if self.user is not None:
             found |= {
                 "sasl_mechanism": "PLAIN",

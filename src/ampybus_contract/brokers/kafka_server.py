@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ampybus_contract.brokers.certificates import Certificates
 from ampybus_contract.brokers.kafka_distribution import KafkaDistribution, cache, kafka_distribution
 from ampybus_contract.brokers.owned_process import ServerDirectory, owned_process
 from ampybus_contract.brokers.readiness import on_a_free_port, wait_ready
@@ -29,7 +30,7 @@ node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 listeners=CLIENT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=CLIENT://127.0.0.1:{advertised}
-listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CLIENT:{protocol},CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=CLIENT
 log.dirs={data}
@@ -47,39 +48,52 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 """
+TLS = """listener.name.client.ssl.keystore.type=PEM
+listener.name.client.ssl.keystore.location={own}
+listener.name.client.ssl.truststore.type=PEM
+listener.name.client.ssl.truststore.location={ca}
+listener.name.client.ssl.client.auth=required
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaServer:
-    """A running server: its ``kafka://`` URL, process id, version, and the log it writes."""
+    """A running server: its URL, process id, version, the log it writes, and with TLS the certificates."""
 
     url: str
     pid: int
     version: str
     log: Path
+    certificates: Certificates | None = None
 
 
-def kafka_server(advertised_port: int | None = None) -> AbstractContextManager[KafkaServer]:
+def kafka_server(
+    advertised_port: int | None = None, tls: bool = False
+) -> AbstractContextManager[KafkaServer]:
     """Start a server on free loopback ports and end it, with its data, with the block; its log is kept.
 
     An acknowledged message survives a kill of the process. ``advertised_port`` is the one that clients are
-    sent to, for a proxy between; default: the server's own. Raises BrokerError where Kafka cannot be had,
+    sent to, for a proxy between; default: the server's own. With ``tls`` it takes TLS only, and clients with
+    a certificate only: those of ``certificates``, made for it. Raises BrokerError where Kafka cannot be had,
     ends early, or is not ready within ``READY_SECONDS``.
     """
-    return on_a_free_port(lambda: _start(kafka_distribution(), advertised_port))
+    return on_a_free_port(lambda: _start(kafka_distribution(), advertised_port, tls))
 
 
 @contextlib.contextmanager
-def _start(distribution: KafkaDistribution, advertised_port: int | None) -> Iterator[KafkaServer]:
+def _start(distribution: KafkaDistribution, advertised_port: int | None, tls: bool) -> Iterator[KafkaServer]:
     with ServerDirectory("kafka") as directory:
         client, controller = free_ports()
         log = new_log()
-        config = _configured(distribution, directory, client, controller, advertised_port or client)
+        certificates = Certificates(directory) if tls else None
+        ports = (client, controller, advertised_port or client)
+        config = _configured(distribution, directory, ports, certificates)
         with owned_process(
             distribution.command(directory, "kafka.Kafka", str(config)), directory, log
         ) as process:
             wait_ready(process, log, READY_WORDS, READY_SECONDS)
-            yield KafkaServer(f"kafka://127.0.0.1:{client}", process.pid, distribution.version, log)
+            url = f"{'kafkas' if tls else 'kafka'}://127.0.0.1:{client}"
+            yield KafkaServer(url, process.pid, distribution.version, log, certificates)
 
 
 def free_ports() -> tuple[int, int]:
@@ -101,17 +115,24 @@ def new_log() -> Path:
 
 
 def _configured(
-    distribution: KafkaDistribution, directory: Path, client: int, controller: int, advertised: int
+    distribution: KafkaDistribution,
+    directory: Path,
+    ports: tuple[int, int, int],
+    certificates: Certificates | None,
 ) -> Path:
     config = directory / "server.properties"
+    client, controller, advertised = ports
+    secured = "" if certificates is None else TLS.format(own=certificates.server, ca=certificates.ca)
     config.write_text(
         CONFIG.format(
+            protocol="PLAINTEXT" if certificates is None else "SSL",
             client=client,
             controller=controller,
             advertised=advertised,
             data=directory / "data",
             message_bytes=MESSAGE_BYTES,
         )
+        + secured
     )
     cluster = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=").replace("-", "A")
     words = distribution.command(

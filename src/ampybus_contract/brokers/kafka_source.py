@@ -10,27 +10,35 @@ from ampybus_contract.brokers.kafka_distribution import why_not
 from ampybus_contract.brokers.kafka_light import light_command, light_kafka_server
 from ampybus_contract.brokers.kafka_server import kafka_server
 from ampybus_contract.brokers.kafka_stream import KafkaSource
+from ampybus_contract.brokers.location import Location
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import Contract
 from ampybus_contract.errors import BrokerError
 
 EMBEDDED = frozenset({"member_expiry", "old_timestamps"})
 EMBEDDED_GAPS = {
-    "tls": "the embedded server speaks plain text only",
+    "tls": "this server speaks plain text; embedded:kafka-tls does not",
     "acl": "the embedded server has no users",
     "replicas": "the embedded server is a single node",
 }
 GIVEN = frozenset({"member_expiry"})
-GIVEN_GAPS = {"old_timestamps": "the retention of a given cluster is not known"}
+GIVEN_GAPS = {
+    "old_timestamps": "the retention of a given cluster is not known",
+    "tls": "it was reached by plain text; kafkas:// URLs are not",
+    "mtls": "it lets clients in that have no certificate",
+}
 
 
 @contextmanager
-def embedded_kafka(contract: Contract, light: bool = False) -> Iterator[Broker]:
+def embedded_kafka(contract: Contract, light: bool = False, tls: bool = False) -> Iterator[Broker]:
     """A Kafka of the run's own: Apache Kafka, or the light server where that cannot run or is asked for.
 
-    Raises BrokerError where neither can be had, with both reasons.
+    ``tls`` asks for Apache Kafka with TLS and client certificates. Raises BrokerError where neither can be
+    had, with both reasons, or the one that can do TLS cannot.
     """
     reason = None if light else why_not()
+    if reason is not None and tls:
+        raise BrokerError(f"{reason}; the light server speaks plain text only")
     if reason is not None and light_command() is None:
         raise BrokerError(f"{reason}; or, for a light server: {kafka_light.LIGHT_FIX}")
     if light or reason is not None:
@@ -42,8 +50,11 @@ def embedded_kafka(contract: Contract, light: bool = False) -> Iterator[Broker]:
             source.settings = {"server": server.version, **source.settings}
             yield source
         return
-    with kafka_server() as server:
-        source = KafkaSource(server.url, contract, "Apache Kafka, embedded", EMBEDDED, EMBEDDED_GAPS)
+    with kafka_server(tls=tls) as server:
+        files = None if server.certificates is None else server.certificates.files
+        source = KafkaSource(
+            server.url, contract, "Apache Kafka, embedded", EMBEDDED, EMBEDDED_GAPS, tls=files
+        )
         source.verify()
         source.settings = {"version": server.version, **source.settings}
         yield source
@@ -52,6 +63,7 @@ def embedded_kafka(contract: Contract, light: bool = False) -> Iterator[Broker]:
 @contextmanager
 def given_kafka(url: str, contract: Contract) -> Iterator[Broker]:
     """A cluster by URL, which stays as it was. Raises BrokerError where it does not answer."""
-    source = KafkaSource(url, contract, "Kafka", GIVEN, GIVEN_GAPS)
+    given = Location.parse(url)
+    source = KafkaSource(given.url, contract, "Kafka", GIVEN, GIVEN_GAPS, tls=given.tls)
     source.verify()
     yield source

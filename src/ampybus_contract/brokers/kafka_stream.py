@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -18,6 +19,7 @@ from ampybus_contract.brokers.endpoint import Endpoint
 from ampybus_contract.brokers.kafka_address import KafkaAddress
 from ampybus_contract.brokers.levers import LEVERS
 from ampybus_contract.brokers.location import without_credentials
+from ampybus_contract.brokers.tls import TlsFiles, files_for
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.errors import BrokerError
@@ -151,13 +153,14 @@ class KafkaSource:
         name: str,
         levers: frozenset[str] = frozenset(),
         gaps: Mapping[str, str] | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
         self.url = url
         self.contract = contract
         self.name = name
-        self.levers = levers | {"clock"}
+        self.levers = levers | {"clock"} | ({"tls"} if files_for(url, tls) else set())
         self.gaps: Mapping[str, str] = {**dict.fromkeys(LEVERS, NO_LEVER), **(gaps or {})}
-        self.address = KafkaAddress.parse(url)
+        self.address = KafkaAddress.parse(url, tls)
         self.replicas = 1
         self.settings: Mapping[str, str] = {"url": without_credentials(url)}
 
@@ -178,6 +181,8 @@ class KafkaSource:
                         [ConfigResource(ConfigResourceType.BROKER, str(brokers[0]["node_id"]))]
                     )
         found = {entry[0]: entry[1] for resource in answer.resources for entry in resource[4]}
+        if self.address.tls is not None and not await self._open_to_all():
+            self.levers |= {"mtls"}
         self.replicas = int(found.get("default.replication.factor") or 1)
         return {
             "url": without_credentials(self.url),
@@ -185,13 +190,25 @@ class KafkaSource:
             "partitions": str(PARTITIONS),
             "acks": "all",
             **{shown: found[name] for name, shown in SHOWN.items() if found.get(name)},
+            **({"tls": f"{self.contract.security.tls_minimum} or newer"} if "tls" in self.levers else {}),
+            **({"client certificate": "required"} if "mtls" in self.levers else {}),
         }
+
+    async def _open_to_all(self) -> bool:
+        """Whether clients without a certificate are let in."""
+        assert self.address.tls is not None
+        bare = replace(self.address.tls, certificate=None, key=None)
+        try:
+            async with self._admin(replace(self.address, tls=bare)):
+                return True
+        except BrokerError:
+            return False
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[tuple[Endpoint, KafkaProbe]]:
         """New topics for every environment, domain and version of the contract."""
         prefix = f"ampybus-{secrets.token_hex(6)}."
-        options = self.address.options()
+        options = self._options()
         async with self._admin() as admin:
             topics = KafkaTopics(admin, prefix, self.replicas)
             producer = AIOKafkaProducer(**options, acks="all", max_request_size=LARGEST_BYTES)
@@ -204,13 +221,16 @@ class KafkaSource:
                         await consumer.start()
                 probe = KafkaProbe(self.contract, topics, producer, consumer)
                 await probe.stored()
-                yield Endpoint(self.url, prefix=prefix), probe
+                yield Endpoint(self.url, prefix=prefix, tls=self.address.tls), probe
             finally:
                 await _end(producer.stop(), consumer.stop(), topics.delete())
 
+    def _options(self, address: KafkaAddress | None = None) -> dict[str, Any]:
+        return (address or self.address).options(self.contract.security.tls_minimum)
+
     @asynccontextmanager
-    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(**self.address.options(), request_timeout_ms=int(ANSWER_SECONDS * 1000))
+    async def _admin(self, address: KafkaAddress | None = None) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(**self._options(address), request_timeout_ms=int(ANSWER_SECONDS * 1000))
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await admin.start()

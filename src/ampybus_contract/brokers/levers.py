@@ -8,6 +8,17 @@ from typing import Protocol, runtime_checkable
 LEVERS = frozenset({"backlog", "clock", "duplicate_window", "lost_ack", "outage"})
 
 
+SECURE = frozenset({"tls", "mtls", "rotation"})
+
+
+@runtime_checkable
+class Renews(Protocol):
+    """A probe of a broker whose certificates are ours (``rotation``)."""
+
+    async def renew_certificates(self) -> None:
+        """Replace those of the broker and of its clients, from another authority, while both run."""
+
+
 @runtime_checkable
 class Clock(Protocol):
     """A probe that knows by which time the broker stamps what it stores (``clock``)."""

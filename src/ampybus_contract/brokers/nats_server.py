@@ -13,17 +13,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ampybus_contract.brokers.certificates import Certificates
 from ampybus_contract.brokers.owned_process import OwnedProcess, ServerDirectory, owned_process
 from ampybus_contract.errors import BrokerError
 
 READY_SECONDS = 15.0
+RELOADED = "Reloaded server configuration"
+TLS = 'tls {{ cert_file: "{own}", key_file: "{own}", ca_file: "{ca}", verify: true }}\n'
 
 
 class NatsServer:
     """A server and the levers on its process: its client URL stays the same through every restart."""
 
-    def __init__(self, directory: Path, settings: str) -> None:
+    def __init__(self, directory: Path, settings: str, certificates: Certificates | None = None) -> None:
         self.url = ""
+        self.certificates = certificates
         self._directory = directory
         self._settings = settings
         self._running = contextlib.ExitStack()
@@ -65,6 +69,27 @@ class NatsServer:
         port = urlsplit(self.url).port
         self.start(-1 if port is None else port)
 
+    def renew_certificates(self) -> None:
+        """Replace the certificates of server and clients, and let the server take them without a restart.
+
+        Open connections live on. Raises BrokerError where it has none, or does not take them in time.
+        """
+        if self.certificates is None:
+            raise BrokerError(
+                "BROKER expected a nats-server with TLS, got plain text. Fix: start it with TLS"
+            )
+        log = self._directory / "server.log"
+        before = log.read_text(errors="replace").count(RELOADED)
+        self.certificates.renew()
+        os.kill(self.pid, signal.SIGHUP)
+        deadline = time.monotonic() + READY_SECONDS
+        while log.read_text(errors="replace").count(RELOADED) == before:
+            if time.monotonic() > deadline:
+                raise BrokerError(
+                    f"BROKER expected reloaded certificates within {READY_SECONDS} s. Fix: see {log}"
+                )
+            time.sleep(0.005)
+
     def close(self) -> None:
         """End the server, also a paused one."""
         if self._process is not None and self._process.ended() is None:
@@ -73,16 +98,21 @@ class NatsServer:
 
 
 @contextlib.contextmanager
-def nats_server(port: int = -1, jetstream: bool = True, settings: str = "") -> Iterator[NatsServer]:
+def nats_server(
+    port: int = -1, jetstream: bool = True, settings: str = "", tls: bool = False
+) -> Iterator[NatsServer]:
     """Start a server on a loopback port, -1 for a free one, and end it, with its files, with the block.
 
     Acknowledged messages are synced to disk at once, so that a kill loses none. ``settings`` is added to the
-    server's own configuration. Raises BrokerError where the server is not installed, ends early, or is not
+    server's own configuration. With ``tls`` it takes TLS only, and clients with a certificate only: those of
+    ``certificates``, made for it. Raises BrokerError where the server is not installed, ends early, or is not
     ready within ``READY_SECONDS``.
     """
     with ServerDirectory("nats") as directory, contextlib.ExitStack() as end:
         store = f'jetstream {{ store_dir: "{directory / "store"}", sync_interval: always }}\n'
-        server = NatsServer(directory, f"{store if jetstream else ''}{settings}")
+        certificates = Certificates(directory) if tls else None
+        secured = "" if certificates is None else TLS.format(own=certificates.server, ca=certificates.ca)
+        server = NatsServer(directory, f"{store if jetstream else ''}{secured}{settings}", certificates)
         end.callback(server.close)
         server.start(port)
         yield server
@@ -111,7 +141,7 @@ def _ready(process: OwnedProcess, directory: Path, log_path: Path) -> str:
             )
         for ports in directory.glob("*.ports"):
             text = ports.read_text()
-            start = text.find("nats://")
+            start = max(text.find(sign) for sign in ("nats://", "tls://"))
             if start >= 0 and '"' in text[start:]:
                 return text[start:].partition('"')[0]
         time.sleep(pause)

@@ -5,33 +5,45 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import nats
 import nats.errors
 import nats.js.errors
-from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from ampybus_contract.brokers.endpoint import Endpoint
 from ampybus_contract.brokers.levers import LEVERS
 from ampybus_contract.brokers.location import without_credentials
+from ampybus_contract.brokers.nats_client import NatsClient, servers
+from ampybus_contract.brokers.tls import TlsFiles, files_for
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.errors import BrokerError
 
 T = TypeVar("T")
 CONNECT_SECONDS = 5
 READ_SECONDS = 5.0
+GAPS = {
+    "tls": "it was reached by plain text; embedded:nats-tls and tls:// URLs are not",
+    "mtls": "it lets clients in that have no certificate",
+    "rotation": "its certificates are not the run's own",
+}
 
 
 class NatsProbe:
     """Reads and writes one stream with nats-py alone."""
 
-    def __init__(self, jetstream: JetStreamContext, stream: str, subjects: Sequence[str]) -> None:
+    def __init__(
+        self,
+        jetstream: JetStreamContext,
+        stream: str,
+        subjects: Sequence[str],
+        renew: Callable[[], None] | None = None,
+    ) -> None:
         self.jetstream = jetstream
+        self.renew = renew
         self.stream = stream
         self.subjects = subjects
 
@@ -44,6 +56,15 @@ class NatsProbe:
         """Everything in the stream."""
         with _broker_errors():
             return await self._stored()
+
+    async def renew_certificates(self) -> None:
+        """By new files and a signal. Raises BrokerError where the server is not the run's own."""
+        if self.renew is None:
+            raise BrokerError(
+                "BROKER expected a server with certificates of ours, got a given one. "
+                "Fix: use embedded:nats-tls"
+            )
+        await asyncio.to_thread(self.renew)
 
     async def now(self) -> int:
         """This machine's time, which a server elsewhere shares within the slack of a lookup."""
@@ -107,10 +128,21 @@ class NatsProbe:
 class NatsSource:
     """A server by URL. Makes and deletes streams of its own and touches no others."""
 
-    levers = LEVERS
-
-    def __init__(self, url: str, prefix: str, name: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        prefix: str,
+        name: str,
+        tls: TlsFiles | None = None,
+        tls_minimum: str = "",
+        renew: Callable[[], None] | None = None,
+    ) -> None:
+        self.levers = LEVERS
+        self.gaps: Mapping[str, str] = GAPS
+        self.renew = renew
         self.url = url
+        self.tls = files_for(url, tls)
+        self.tls_minimum = tls_minimum
         self.prefix = prefix
         self.name = name
         self.settings: Mapping[str, str] = {"url": without_credentials(url)}
@@ -132,11 +164,26 @@ class NatsSource:
                     f"BROKER expected JetStream at {without_credentials(self.url)}, the server has none "
                     "for this account. Fix: start nats-server with -js"
                 ) from error
+            if self.tls is not None:
+                self.levers |= {"tls"} | ({"rotation"} if self.renew is not None else set())
+                if not await self._open_to_all():
+                    self.levers |= {"mtls"}
             return {
                 "url": without_credentials(self.url),
                 "version": str(client.connected_server_version).strip("<>"),
                 "max payload": f"{client.max_payload} bytes",
+                **({} if self.tls is None else {"tls": f"{self.tls_minimum} or newer"}),
+                **({"client certificate": "required"} if "mtls" in self.levers else {}),
             }
+
+    async def _open_to_all(self) -> bool:
+        """Whether clients without a certificate are let in."""
+        assert self.tls is not None
+        try:
+            async with self._client(replace(self.tls, certificate=None, key=None)):
+                return True
+        except BrokerError:
+            return False
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[tuple[Endpoint, NatsProbe]]:
@@ -152,20 +199,26 @@ class NatsSource:
                     f"{error.description}. Fix: use an account or a server of its own for conformance runs"
                 ) from error
             try:
-                yield Endpoint(self.url, name), NatsProbe(jetstream, name, [f"{self.prefix}.>"])
+                probe = NatsProbe(jetstream, name, [f"{self.prefix}.>"], self.renew)
+                yield Endpoint(self.url, name, tls=self.tls), probe
             finally:
                 with _broker_errors():
                     await jetstream.delete_stream(name)
 
     @asynccontextmanager
-    async def _client(self) -> AsyncIterator[Client]:
+    async def _client(self, tls: TlsFiles | None = None) -> AsyncIterator[NatsClient]:
         async def quiet(_error: Exception) -> None:
             """The cause is in the exception that connect raises."""
 
+        client, tls = NatsClient(), tls or self.tls
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                client = await nats.connect(
-                    self.url, allow_reconnect=False, max_reconnect_attempts=1, error_cb=quiet
+                await client.connect(
+                    servers(self.url),
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    error_cb=quiet,
+                    tls=None if tls is None else tls.context(self.tls_minimum),
                 )
         except (OSError, nats.errors.Error, TimeoutError) as error:
             raise BrokerError(

@@ -37,7 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ampybus-broker",
         metavar="SPEC",
         default=None,
-        help="memory, embedded[:nats|:kafka|:kafka-light] (a real server, no Docker), nats://… or kafka://… "
+        help="memory, embedded[:nats|:nats-tls|:kafka|:kafka-tls|:kafka-light] (a real server, no Docker), "
+        "nats://…, kafka://…, and for TLS tls://… or kafkas://…, with ?ca=FILE&cert=FILE&key=FILE "
         "(default: by the binding)",
     )
     group.addoption(

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from ampybus_contract.brokers.location import without_credentials
+from ampybus_contract.brokers.location import Location, without_credentials
 from ampybus_contract.brokers.memory import MemorySource
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import Contract
 from ampybus_contract.errors import TargetError
 from ampybus_contract.pytest_plugin.extras import missing_extra
 
-WORDS = "memory, embedded, embedded:nats, embedded:kafka, embedded:kafka-light, nats://… or kafka://…"
+WORDS = (
+    "memory, embedded, embedded:nats[-tls], embedded:kafka[-tls], embedded:kafka-light, "
+    "nats://…, tls://…, kafka://… or kafkas://…"
+)
 SCHEMES = {"nats://": "nats", "tls://": "nats", "kafka://": "kafka", "kafkas://": "kafka"}
-EMBEDDED = {"embedded:nats": "nats", "embedded:kafka": "kafka", "embedded:kafka-light": "kafka"}
+EMBEDDED = {
+    "embedded:nats": "nats",
+    "embedded:nats-tls": "nats",
+    "embedded:kafka": "kafka",
+    "embedded:kafka-tls": "kafka",
+    "embedded:kafka-light": "kafka",
+}
 OWN = ("memory", "nats", "kafka")
 
 
@@ -59,13 +68,17 @@ def _nats(spec: str, contract: Contract) -> Iterator[Broker]:
         from ampybus_contract.brokers.nats_stream import NatsSource  # noqa: PLC0415  needs an extra
     except ModuleNotFoundError as error:
         raise missing_extra("nats-py", "conformance") from error
-    if spec != "embedded:nats":
-        source = NatsSource(spec, contract.topic.prefix, "NATS JetStream")
+    minimum = contract.security.tls_minimum
+    if spec not in EMBEDDED:
+        given = Location.parse(spec)
+        source = NatsSource(given.url, contract.topic.prefix, "NATS JetStream", given.tls, minimum)
         source.verify()
         yield source
         return
-    with nats_server() as server:
-        source = NatsSource(server.url, contract.topic.prefix, "NATS JetStream, embedded")
+    with nats_server(tls=spec == "embedded:nats-tls") as server:
+        name, own = "NATS JetStream, embedded", server.certificates
+        files, renew = (None, None) if own is None else (own.files, server.renew_certificates)
+        source = NatsSource(server.url, contract.topic.prefix, name, files, minimum, renew)
         source.verify()
         source.settings = {**source.settings, "sync": "always", "replicas": "1"}
         yield source
@@ -77,5 +90,5 @@ def _kafka(spec: str, contract: Contract) -> AbstractContextManager[Broker]:
     except ModuleNotFoundError as error:
         raise missing_extra("aiokafka", "kafka") from error
     if spec in EMBEDDED:
-        return embedded_kafka(contract, light=spec == "embedded:kafka-light")
+        return embedded_kafka(contract, light=spec.endswith("-light"), tls=spec.endswith("-tls"))
     return given_kafka(spec, contract)

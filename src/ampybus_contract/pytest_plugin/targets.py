@@ -31,13 +31,15 @@ def binding_factory(spec: str, contract: Contract) -> BindingFactory:
             from ampybus_contract.bindings.nats import NatsTransport  # noqa: PLC0415  needs an extra
         except ModuleNotFoundError as error:
             raise missing_extra("nats-py", "conformance") from error
-        return lambda: ReferenceBinding(NatsTransport(), contract)
+        return lambda: ReferenceBinding(NatsTransport(contract), contract)
     if spec == "kafka":
         try:
             from ampybus_contract.bindings.kafka import KafkaTransport  # noqa: PLC0415  needs an extra
         except ModuleNotFoundError as error:
             raise missing_extra("aiokafka", "kafka") from error
-        return lambda: ReferenceBinding(KafkaTransport(contract.kafka), contract)
+        return lambda: ReferenceBinding(
+            KafkaTransport(contract.kafka, contract.security.tls_minimum), contract
+        )
     if spec.startswith(PROCESS):
         return _process(spec.removeprefix(PROCESS))
     return _imported(spec)
