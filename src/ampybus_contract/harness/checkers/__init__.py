@@ -27,6 +27,7 @@ from ampybus_contract.harness.checkers.delivery import (
     outside_pattern,
     swallowed,
 )
+from ampybus_contract.harness.checkers.encryption import not_resumed, stranger_trusted
 from ampybus_contract.harness.checkers.envelope import (
     header_changed,
     id_rewritten,
@@ -120,6 +121,7 @@ __all__ = [
     "log_incomplete",
     "lost_write",
     "metric_misnamed",
+    "not_resumed",
     "nothing_replayed",
     "nothing_shown",
     "nothing_slowed",
@@ -149,6 +151,7 @@ __all__ = [
     "sent_plain",
     "span_missing",
     "stale_end",
+    "stranger_trusted",
     "swallowed",
     "time_rewritten",
     "topic_changed",
