@@ -51,14 +51,23 @@ def broken(mutant: Mutant, transport: type[Transport]) -> Callable[[], Reference
     return lambda: mutant.build(transport(), default_contract())
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: re.sub(r"\W+", "-", mutant.name))
+def applies(check: str, broker: Broker) -> bool:
+    """Whether a broker has what a check needs."""
+    return {*default_contract().checks[check].needs} <= getattr(broker, "levers", frozenset())
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [mutant for mutant in MUTANTS if applies(mutant.check, MemorySource())],
+    ids=lambda mutant: re.sub(r"\W+", "-", mutant.name),
+)
 def test_a_mutant_fails_its_check_on_the_simulator(mutant: Mutant) -> None:
     assert verdict(mutant.check, MemorySource(), broken(mutant, MemoryTransport)) is Verdict.FAIL
 
 
 @pytest.mark.parametrize(
     "mutant",
-    [mutant for mutant in MUTANTS if not mutant.virtual],
+    [mutant for mutant in MUTANTS if not mutant.virtual and applies(mutant.check, NatsSource("", "", ""))],
     ids=lambda mutant: re.sub(r"\W+", "-", mutant.name),
 )
 def test_a_mutant_fails_its_check_on_a_real_server(mutant: Mutant, nats: NatsSource) -> None:
@@ -70,7 +79,8 @@ def test_the_unbroken_binding_passes(check: str, nats: NatsSource) -> None:
     contract = default_contract()
     on_memory = verdict(check, MemorySource(), lambda: ReferenceBinding(MemoryTransport(), contract))
     on_nats = verdict(check, nats, lambda: ReferenceBinding(NatsTransport(), contract))
-    assert (on_memory, on_nats) == (Verdict.PASS, Verdict.PASS)
+    for found, broker in ((on_memory, MemorySource()), (on_nats, nats)):
+        assert found is (Verdict.PASS if applies(check, broker) else Verdict.NOT_CLAIMED)
 
 
 def test_every_check_has_a_suite_and_a_mutant() -> None:

@@ -6,30 +6,27 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import nats.errors
 import nats.js.errors
-from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from ampybus_contract.bindings.nats_pull import ACK_WAIT_SECONDS, BATCH, NatsPull, incoming_of, prolonging
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.bindings.transport import Incoming, Span, nothing
 from ampybus_contract.brokers.nats_client import NatsClient, PlainTextError, servers
 from ampybus_contract.brokers.tls import files_for
 from ampybus_contract.contract import Contract, default_contract
-from ampybus_contract.envelope import Envelope, Headers
+from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import BrokerError, PublishError
 
-BATCH = 64
-FETCH_SECONDS = 1.0
 CONNECT_SECONDS = 5.0
 RECONNECTS = 60
 PUBLISH_SECONDS = 2.0
-ACK_WAIT_SECONDS = 30.0
 READER_SECONDS = 3_600.0
 READ_SECONDS = 5.0
 
@@ -63,6 +60,8 @@ class NatsTransport:
         self.client: NatsClient | None = None
         self.stream = ""
         self._refusable: dict[asyncio.Timeout, _Denial] = {}
+        self._pulls: list[NatsPull] = []
+        self._prolonging: asyncio.Task[None] | None = None
 
     @property
     def _jetstream(self) -> JetStreamContext:
@@ -95,6 +94,7 @@ class NatsTransport:
                 "certificates"
             ) from error
         self.client, self.stream = client, endpoint.stream
+        self._prolonging = asyncio.create_task(prolonging(self._pulls))
 
     async def _hear(self, error: Exception) -> None:
         """Take the server's words: a denial comes only here, and ends what waits for an answer to it."""
@@ -178,7 +178,19 @@ class NatsTransport:
                 f"BROKER expected the stream {self.stream}, got {denial.words or error}. "
                 "Fix: create it, start with -js, see the user's permissions"
             ) from error
-        return _messages(pulled, self.contract.nats.deduplication_header)
+        pull = self._pull(pulled)
+        self._pulls.append(pull)
+        return pull.messages()
+
+    def _pull(self, pulled: JetStreamContext.PullSubscription, acknowledged: bool = True) -> NatsPull:
+        assert self.client is not None
+        rule = self.contract
+        return NatsPull(
+            self.client,
+            pulled,
+            rule.nats.deduplication_header,
+            rule.backpressure.in_flight if acknowledged else 0,
+        )
 
     def _durable(self, group: str) -> str:
         return re.sub(r"[^A-Za-z0-9_-]", "_", f"{self.stream}_{group}")
@@ -217,7 +229,7 @@ class NatsTransport:
                         stored = message.metadata.timestamp.timestamp() * 1e9
                         if span.end is not None and stored > span.end:
                             return
-                        yield _incoming(message, self.contract.nats.deduplication_header, nothing)
+                        yield incoming_of(message, self.contract.nats.deduplication_header)
             finally:
                 await pulled.unsubscribe()
                 await self._jetstream.delete_consumer(self.stream, reader.name)
@@ -229,42 +241,42 @@ class NatsTransport:
     async def follow(self, pattern: str, after: int | None) -> AsyncIterator[Incoming]:
         """By a consumer that nothing is acknowledged to; the server drops it some time after the last pull.
 
-        Raises BrokerError where the stream is not there.
+        After a reconnect by another one, which begins where this one ended. Raises BrokerError where the
+        stream is not there.
         """
+        while True:
+            pull = self._pull(await self._from(pattern, after), acknowledged=False)
+            connection = pull.connection
+            async for incoming in pull.messages():
+                if pull.connection != connection:
+                    break
+                assert isinstance(incoming.position, int)
+                after = incoming.position
+                yield replace(incoming, ack=nothing)
+            else:
+                return
+
+    async def _from(self, pattern: str, after: int | None) -> JetStreamContext.PullSubscription:
         config = ConsumerConfig(ack_policy=AckPolicy.NONE, inactive_threshold=READER_SECONDS)
         if after is not None:
             config = replace(config, deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1)
         try:
-            pulled = await self._jetstream.pull_subscribe(pattern, stream=self.stream, config=config)
+            return await self._jetstream.pull_subscribe(pattern, stream=self.stream, config=config)
         except (nats.errors.Error, TimeoutError) as error:
             raise BrokerError(
                 f"BROKER expected the stream {self.stream}, got {error}. Fix: create it, start with -js"
             ) from error
-        async for incoming in _messages(pulled, self.contract.nats.deduplication_header):
-            yield replace(incoming, ack=nothing)
 
     async def close(self) -> None:
         """Disconnect."""
         client, self.client = self.client, None
+        task, self._prolonging = self._prolonging, None
+        self._pulls.clear()
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         if client is not None:
             await client.close()
-
-
-async def _messages(pulled: JetStreamContext.PullSubscription, added: str) -> AsyncIterator[Incoming]:
-    while True:
-        try:
-            batch = await pulled.fetch(BATCH, timeout=FETCH_SECONDS)
-        except (TimeoutError, nats.errors.TimeoutError):
-            continue
-        for message in batch:
-            yield _incoming(message, added, message.ack)
-
-
-def _incoming(message: Msg, added: str, ack: Callable[[], Awaitable[None]]) -> Incoming:
-    headers = {name: str(value) for name, value in (message.headers or {}).items() if name != added}
-    position = message.metadata.sequence.stream
-    envelope = Envelope(message.subject, Headers(headers), message.data)
-    return Incoming(position, envelope, ack, behind=message.metadata.num_pending)
 
 
 def _refused(expected: str, got: str, fix: str) -> PublishError:

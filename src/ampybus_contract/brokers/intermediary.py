@@ -35,7 +35,7 @@ class Disguise(StrEnum):
     The last three are the names that its ``tls.verify`` has for what is to be verified.
     """
 
-    NONE = "none"
+    NONE = ""
     PLAIN = "plain text"
     OLD = "old version"
     ISSUER = "issuer"
@@ -53,6 +53,10 @@ class Intermediary:
     place: str
     files: TlsFiles
     read_bytes: int = 0
+
+    def bytes_read(self) -> int:
+        """How many bytes of clients he could read until now."""
+        return self.read_bytes
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,8 @@ from typing import Any
 
 from ampybus_contract.errors import BrokerError
 
-SECURE = ("tls", "kafkas")
+PLAIN_SCHEMES = {"tls": "nats", "kafkas": "kafka"}
+SECURE = tuple(PLAIN_SCHEMES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ class Operation(StrEnum):
     A ``buried`` says when so many dead letters were there. ``replace`` and ``remove`` spoiled the stored
     payload of a message. ``metrics``, ``log`` and ``span`` are what the binding showed of its work: all
     metrics, one record, one span. A ``secret`` is a password that the binding was given, a ``show`` a text
-    that it gave out. An ``ack`` is a consumer's acknowledgement, in recordings of those who see it.
+    that it gave out. A ``connect`` is a binding that was started on another endpoint and published there; its
+    pattern says why it must not, its count how many bytes a stranger could read. An ``ack`` is a consumer's
+    acknowledgement, in recordings of those who see it.
     """
 
     SUBSCRIBE = "subscribe"
@@ -46,6 +48,7 @@ class Operation(StrEnum):
     METRICS = "metrics"
     LOG = "log"
     SPAN = "span"
+    CONNECT = "connect"
 
 
 class Outcome(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import traceback
 import zlib
@@ -23,7 +24,7 @@ from ampybus_contract.bindings.protocol import (
     Slows,
     Subscription,
 )
-from ampybus_contract.brokers.levers import Clock, Holds, Levers
+from ampybus_contract.brokers.levers import Clock, Holds, Levers, Renews
 from ampybus_contract.brokers.location import with_credentials
 from ampybus_contract.brokers.protocol import Probe
 from ampybus_contract.contract import Contract
@@ -44,6 +45,8 @@ BROKER_SECONDS = 3.0
 SHOWN = 300
 START_SECONDS = 6.0
 MOST_DELIVERIES = 1_000
+RESUME_SECONDS = 15.0
+RETRY_SECONDS = 0.1
 NOWHERE = "127.0.0.1:1"
 NOTHING = Envelope("", Headers({}), b"")
 
@@ -413,6 +416,61 @@ class Stage:
         if await self._fails("start with credentials", self.binding, given):
             self.binding = self.make()
             await self._call("start", self.binding.start(plain))
+
+    @property
+    def place(self) -> Endpoint:
+        """The endpoint of this run."""
+        assert self.endpoint is not None
+        return self.endpoint
+
+    async def stop(self) -> None:
+        """Stop the binding before the end of the scenario."""
+        await self._call("stop", self.binding.stop())
+        self.alive = False
+
+    async def move(self, endpoint: Endpoint) -> None:
+        """Stop the binding, and start another one on another endpoint."""
+        await self.stop()
+        self.binding = self.make()
+        await self.open(endpoint)
+
+    async def meet(self, wrong: str, endpoint: Endpoint, read: Callable[[], int] = lambda: 0) -> None:
+        """Start another binding on an endpoint, publish there, and note how that went.
+
+        ``wrong`` is why it must not go well, ``read`` counts the bytes that a stranger could read.
+        """
+        binding, envelope = self.make(), self.workload.envelope(self.workload.keyed_domain())
+        outcome, error = Outcome.OK, wrong
+        deadline = asyncio.timeout(CALL_SECONDS)
+        try:
+            async with deadline:
+                await binding.start(replace(endpoint, state=None, telemetry=None))
+                await binding.publish(envelope)
+        except Exception as refusal:
+            outcome = Outcome.INFO if deadline.expired() else Outcome.FAIL
+            error = f"{type(refusal).__name__}: {refusal}"
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(CALL_SECONDS):
+                await binding.stop()
+        self._record("stranger", Operation.CONNECT, outcome, envelope, 1, wrong, error, read())
+
+    async def renew_certificates(self) -> None:
+        """Replace the certificates of broker and clients. Raises BrokerError where they are not ours."""
+        if not isinstance(self.probe, Renews):
+            raise BrokerError("BROKER expected certificates of ours, got a given broker. Fix: use embedded")
+        await self.probe.renew_certificates()
+
+    async def publish_until_acknowledged(self, domain: str) -> list[Envelope]:
+        """Publish one message after another until one is acknowledged, for ``RESUME_SECONDS`` at most."""
+        made: list[Envelope] = []
+        deadline = asyncio.get_running_loop().time() + RESUME_SECONDS
+        while asyncio.get_running_loop().time() < deadline:
+            made.append(self.workload.envelope(domain))
+            await self.publish(made[-1])
+            if self.history[-1].outcome is Outcome.OK:
+                break
+            await asyncio.sleep(RETRY_SECONDS)
+        return made
 
     async def _fails(self, what: str, binding: Binding, endpoint: Endpoint) -> bool:
         """Start a binding, and record what it says where it fails."""

@@ -28,6 +28,7 @@ from ampybus_contract.harness.checkers.delivery import (
     swallowed,
     unseen,
 )
+from ampybus_contract.harness.checkers.encryption import not_resumed, stranger_trusted
 from ampybus_contract.harness.checkers.envelope import (
     header_changed,
     id_rewritten,
@@ -128,6 +129,7 @@ __all__ = [
     "lost_write",
     "metric_misnamed",
     "nonmonotonic",
+    "not_resumed",
     "nothing_replayed",
     "nothing_shown",
     "nothing_slowed",
@@ -158,6 +160,7 @@ __all__ = [
     "sent_plain",
     "span_missing",
     "stale_end",
+    "stranger_trusted",
     "swallowed",
     "time_rewritten",
     "topic_changed",

@@ -9,6 +9,7 @@ from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.harness.mutants import (
     backpressure,
     dead_letters,
+    encryption,
     envelope,
     idempotency,
     keys,
@@ -35,6 +36,7 @@ CHAPTERS = (
     pointers,
     observability,
     security,
+    encryption,
     replay,
     backpressure,
 )

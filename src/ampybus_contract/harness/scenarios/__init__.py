@@ -2,6 +2,13 @@
 
 from ampybus_contract.harness.scenarios.backpressure import behind, held_handlers, slowed_producer
 from ampybus_contract.harness.scenarios.dead_letters import poison
+from ampybus_contract.harness.scenarios.encryption import (
+    old_peer,
+    plain_peer,
+    renewed_certificates,
+    untrusted_peers,
+    without_certificate,
+)
 from ampybus_contract.harness.scenarios.envelope import payload_sizes, round_trip, unknown_encoding, versions
 from ampybus_contract.harness.scenarios.idempotency import (
     after_the_window,
@@ -82,13 +89,16 @@ __all__ = [
     "lost_acks",
     "many_keys",
     "missing_keys",
+    "old_peer",
     "one_key",
     "other_case",
     "payload_sizes",
     "personal_data",
+    "plain_peer",
     "pointers",
     "poison",
     "redriven",
+    "renewed_certificates",
     "replaced_object",
     "replay_beside_live",
     "replayed_sinks",
@@ -102,9 +112,11 @@ __all__ = [
     "steps",
     "stored_late",
     "unknown_encoding",
+    "untrusted_peers",
     "versions",
     "wildcard_subscriptions",
     "wildcard_topics",
     "window_edges",
+    "without_certificate",
     "wrong_keys",
 ]

@@ -1,0 +1,125 @@
+"""What a durable NATS consumer hands out, in stored order also where the connection breaks (D20).
+
+What was on its way when a connection broke is lost to the client, and the server hands it out again only
+when the time to acknowledge it is over. So that time is short, what is in hand is prolonged, and after a
+reconnect nothing newer is handed on before what was lost has come again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+import nats.errors
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+
+from ampybus_contract.bindings.transport import Incoming
+from ampybus_contract.brokers.nats_client import NatsClient
+from ampybus_contract.envelope import Envelope, Headers
+
+BATCH = 64
+FETCH_SECONDS = 1.0
+AGAIN_SECONDS = 0.2
+ACK_WAIT_SECONDS = 5.0
+PROLONG_SECONDS = 1.5
+ACK, IN_PROGRESS = b"+ACK", b"+WPI"
+
+
+class NatsPull:
+    """One durable consumer as this client sees it: what it holds, and what it acknowledged last.
+
+    ``added`` is the header that the binding itself puts on messages; ``in_flight`` bounds what is held, 0 is
+    for a consumer that is acknowledged nothing.
+    """
+
+    def __init__(
+        self, client: NatsClient, pulled: JetStreamContext.PullSubscription, added: str, in_flight: int
+    ) -> None:
+        self.client = client
+        self.pulled = pulled
+        self.added = added
+        self.connection = client.stats["reconnects"]
+        self.in_flight = in_flight
+        self.held: dict[int, Msg] = {}
+        self.acknowledged: deque[str] = deque(maxlen=in_flight)
+
+    async def messages(self) -> AsyncIterator[Incoming]:
+        """Message after message, until the client is closed."""
+        while not self.client.is_closed:
+            batch = await self._fetch(FETCH_SECONDS)
+            if self.client.stats["reconnects"] != self.connection:
+                batch = await self._complete(batch)
+            for message in batch if self.in_flight else ():
+                self.held[message.metadata.sequence.stream] = message
+            for message in batch:
+                yield incoming_of(message, self.added, self)
+
+    async def acknowledge(self, message: Msg) -> None:
+        """Settle a message for good."""
+        self.held.pop(message.metadata.sequence.stream, None)
+        self.acknowledged.append(message.reply)
+        await message.ack()
+
+    async def prolong(self) -> None:
+        """Tell the server that what is in hand is being worked on."""
+        for message in list(self.held.values()):
+            await self.client.publish(message.reply, IN_PROGRESS)
+
+    async def _fetch(self, seconds: float) -> list[Msg]:
+        try:
+            return await self.pulled.fetch(BATCH, timeout=seconds)
+        except (TimeoutError, nats.errors.TimeoutError):
+            return []
+        except nats.errors.Error:
+            await asyncio.sleep(AGAIN_SECONDS)
+            return []
+
+    async def _complete(self, batch: list[Msg]) -> list[Msg]:
+        """A batch with what was lost before it, in stored order.
+
+        Done when the server waits for no other acknowledgements than those of what is held here; where
+        others share the consumer, when all that was lost must have come again.
+        """
+        self.connection = self.client.stats["reconnects"]
+        for reply in list(self.acknowledged):
+            await self.client.publish(reply, ACK)
+        found = {message.metadata.sequence.stream: message for message in batch}
+        clock = asyncio.get_running_loop()
+        deadline = clock.time() + 2 * ACK_WAIT_SECONDS
+        while clock.time() < deadline:
+            waiting = await self._unacknowledged()
+            if waiting is not None and waiting <= len({*found, *self.held}):
+                break
+            for message in await self._fetch(AGAIN_SECONDS):
+                found[message.metadata.sequence.stream] = message
+        return [message for _position, message in sorted(found.items())]
+
+    async def _unacknowledged(self) -> int | None:
+        try:
+            return (await self.pulled.consumer_info()).num_ack_pending or 0
+        except (nats.errors.Error, TimeoutError):
+            return None
+
+
+async def prolonging(pulls: list[NatsPull]) -> None:
+    """Prolong what all of them hold, again and again."""
+    while True:
+        await asyncio.sleep(PROLONG_SECONDS)
+        for pull in pulls:
+            if pull.client.is_connected:
+                await pull.prolong()
+
+
+def incoming_of(message: Msg, added: str, pull: NatsPull | None = None) -> Incoming:
+    """A message for the delivery rules; without a pull, nobody waits for its acknowledgement."""
+    headers = {name: str(value) for name, value in (message.headers or {}).items() if name != added}
+    envelope = Envelope(message.subject, Headers(headers), message.data)
+
+    async def acknowledge() -> None:
+        if pull is not None:
+            await pull.acknowledge(message)
+
+    metadata = message.metadata
+    return Incoming(metadata.sequence.stream, envelope, acknowledge, behind=metadata.num_pending)
