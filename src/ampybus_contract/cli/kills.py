@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -85,7 +86,11 @@ _grounds: list[Ground] = []
 
 
 def _start(broker: str) -> None:
-    """Open the ground of a worker; it is left open until the worker ends."""
+    """Open the ground of a worker; it is left open until the worker ends.
+
+    What asyncio says of ends of encrypted connections, which mutants have many of, is nothing to read.
+    """
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     _grounds.append(_stack.enter_context(ground(broker, default_contract())))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 
 from ampybus_contract.bindings.memory import MemoryTransport
 from ampybus_contract.bindings.reference import ReferenceBinding
@@ -12,8 +13,9 @@ from ampybus_contract.bindings.transport import Transport
 from ampybus_contract.brokers.memory import MemorySource
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import Contract
-from ampybus_contract.harness.judge import PATIENCE_SECONDS, BindingFactory, Judge
+from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge
 from ampybus_contract.harness.mutants import Mutant, mutants
+from ampybus_contract.harness.mutants.build import Build
 from ampybus_contract.harness.suites import suites
 from ampybus_contract.harness.verdicts import Verdict
 
@@ -52,16 +54,25 @@ class KillMatrix:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where mutants are judged: a broker, the transport that speaks to it, and the patience in seconds."""
+    """Where mutants are judged: a broker, the transport that speaks to it, and the patience in seconds.
+
+    ``secured`` opens a real server with TLS, for the checks that this broker cannot show.
+    """
 
     broker: Broker
     transport: type[Transport]
     patience: float
+    secured: Callable[[], Ground]
+
+    def shows(self, check: str, contract: Contract) -> bool:
+        """Whether the broker has what a check needs."""
+        return {*contract.checks[check].needs} <= getattr(self.broker, "levers", frozenset())
 
 
 @contextmanager
-def _memory(_contract: Contract) -> Iterator[Ground]:
-    yield Ground(MemorySource(), MemoryTransport, PATIENCE_SECONDS)
+def _memory(contract: Contract) -> Iterator[Ground]:
+    with _securable(contract) as secured:
+        yield Ground(MemorySource(), MemoryTransport, PATIENCE_SECONDS, secured)
 
 
 @contextmanager
@@ -70,9 +81,42 @@ def _nats(contract: Contract) -> Iterator[Ground]:
     from ampybus_contract.brokers.nats_server import nats_server  # noqa: PLC0415  needs an extra
     from ampybus_contract.brokers.nats_stream import NatsSource  # noqa: PLC0415  needs an extra
 
-    with nats_server() as server:
+    with nats_server() as server, _securable(contract) as secured:
         source = NatsSource(server.url, contract.topic.prefix, "nats")
-        yield Ground(source, NatsTransport, REAL_PATIENCE_SECONDS)
+        yield Ground(source, NatsTransport, REAL_PATIENCE_SECONDS, secured)
+
+
+@contextmanager
+def _securable(contract: Contract) -> Iterator[Callable[[], Ground]]:
+    """What opens a nats-server with TLS when it is first asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def secured() -> Ground:
+            return stack.enter_context(_secured(contract))
+
+        yield secured
+
+
+@contextmanager
+def _secured(contract: Contract) -> Iterator[Ground]:
+    from ampybus_contract.bindings.nats import NatsTransport  # noqa: PLC0415  needs an extra
+    from ampybus_contract.brokers.nats_server import nats_server  # noqa: PLC0415  needs an extra
+    from ampybus_contract.brokers.nats_stream import NatsSource  # noqa: PLC0415  needs an extra
+
+    with nats_server(tls=True) as server:
+        assert server.certificates is not None
+        source = NatsSource(
+            server.url,
+            contract.topic.prefix,
+            "nats",
+            server.certificates.files,
+            contract.security.tls_minimum,
+            server.renew_certificates,
+        )
+        source.verify()
+        made = Ground(source, NatsTransport, REAL_PATIENCE_SECONDS, lambda: made)
+        yield made
 
 
 GROUNDS = {"memory": _memory, "nats": _nats}
@@ -92,28 +136,30 @@ def chosen(contract: Contract, words: str, broker: str) -> list[Mutant]:
     ]
 
 
-def verdicts(
-    contract: Contract, place: Ground, factory: BindingFactory, checks: Sequence[str]
-) -> dict[str, Verdict]:
-    """The verdict of each of the checks on a binding."""
-    judge = Judge(contract, place.broker, factory, SEED, patience=place.patience)
-    return {
-        check: judge.judge(check, suites()[check].scenario, suites()[check].checkers).verdict
-        for check in checks
-    }
+def verdicts(contract: Contract, place: Ground, build: Build, checks: Sequence[str]) -> dict[str, Verdict]:
+    """The verdict of each of the checks on a binding, which is built for the ground of each."""
+    found = {}
+    for check in checks:
+        there = place if place.shows(check, contract) else place.secured()
+        factory = partial(_built, build, there, contract)
+        judge = Judge(contract, there.broker, factory, SEED, patience=there.patience)
+        found[check] = judge.judge(check, suites()[check].scenario, suites()[check].checkers).verdict
+    return found
+
+
+def _built(build: Build, place: Ground, contract: Contract) -> ReferenceBinding:
+    return build(place.transport(), contract)
 
 
 def control(contract: Contract, place: Ground) -> dict[str, Verdict]:
     """The verdicts on the unbroken binding."""
-    return verdicts(
-        contract, place, lambda: ReferenceBinding(place.transport(), contract), list(contract.judged)
-    )
+    return verdicts(contract, place, ReferenceBinding, list(contract.judged))
 
 
 def kill(contract: Contract, place: Ground, mutant: Mutant, alone: bool = False) -> Kill:
-    """Judge a mutant by the whole suite, or with ``alone`` by its own check only."""
-    checks = [mutant.check] if alone else list(contract.judged)
-    found = verdicts(contract, place, lambda: mutant.build(place.transport(), contract), checks)
+    """Judge a mutant by its own check and by all that the ground shows, or with ``alone`` by its own only."""
+    checks = [check for check in contract.judged if place.shows(check, contract) and not alone]
+    found = verdicts(contract, place, mutant.build, [*dict.fromkeys([*checks, mutant.check])])
     others = (check for check, verdict in found.items() if verdict is Verdict.FAIL and check != mutant.check)
     return Kill(mutant.name, mutant.check, found[mutant.check], tuple(others))
 
