@@ -13,6 +13,7 @@ from ampybus_contract.bindings.protocol import Binding, Crashes, Resumes
 from ampybus_contract.brokers.simulation import FaultKind, Schedule, drawn, simulated
 from ampybus_contract.brokers.virtual_time import run_virtual
 from ampybus_contract.contract import Contract
+from ampybus_contract.errors import BindingCrashError
 from ampybus_contract.harness.history import Event
 from ampybus_contract.harness.scenarios.chaos import CRASHES, bearable, chaos
 from ampybus_contract.harness.stage import Stage, claims
@@ -33,28 +34,26 @@ def played(
 
     The binding has a directory for its state where the schedule has a crash.
     """
+    return run_virtual(play(contract, make, schedule, seed, patience))
+
+
+async def play(
+    contract: Contract, make: Callable[[], Binding], schedule: Schedule, seed: int, patience: float
+) -> list[Event]:
+    """As ``played``, on a loop in virtual time that is there already."""
     with ExitStack() as stack:
         state = None
         if any(fault.kind in CRASHES for fault in schedule.faults):
             state = Path(stack.enter_context(TemporaryDirectory(prefix="ampybus-state-")))
-        return run_virtual(_play(contract, make, schedule, seed, patience, state))
-
-
-async def _play(
-    contract: Contract,
-    make: Callable[[], Binding],
-    schedule: Schedule,
-    seed: int,
-    patience: float,
-    state: Path | None,
-) -> list[Event]:
-    async with simulated(schedule) as (endpoint, probe):
-        stage = Stage(contract, make, probe, seed, patience)
-        await stage.open(replace(endpoint, state=state))
-        try:
-            await chaos(stage)
-        finally:
-            await stage.close()
+        async with simulated(schedule) as (endpoint, probe):
+            stage = Stage(contract, make, probe, seed, patience)
+            await stage.open(replace(endpoint, state=state))
+            try:
+                await chaos(stage)
+            finally:
+                await stage.close()
+        if stage.flooded:
+            raise BindingCrashError(stage.flooded)
         return stage.history
 
 

@@ -10,6 +10,7 @@ from ampybus_contract.harness.mutants import (
     backpressure,
     dead_letters,
     envelope,
+    faults,
     idempotency,
     keys,
     large_payloads,
@@ -37,6 +38,7 @@ CHAPTERS = (
     security,
     replay,
     backpressure,
+    faults,
 )
 
 __all__ = ["Mutant", "mutants"]
