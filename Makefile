@@ -33,6 +33,7 @@ bench: setup
 	$(BIN)/pip install --progress-bar off -q -c .constraints.txt -e '.[bench]'
 	$(BIN)/python -m ampybus_contract.benchmark validators
 	$(BIN)/python -m ampybus_contract.benchmark histories
+	$(BIN)/python -m ampybus_contract.benchmark simulation
 
 spec-diff: setup
 	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) && $(BIN)/ampybus spec diff "$$tag" spec \

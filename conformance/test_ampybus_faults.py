@@ -22,3 +22,22 @@ def test_a_lost_acknowledgement_is_indefinite(ampybus: ConformanceCheck) -> None
 @pytest.mark.ampybus("FLT-07")
 def test_a_clock_ahead_gives_no_negative_latency(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.fast_clock, checkers.latency_negative)
+
+
+@pytest.mark.ampybus("FLT-08")
+def test_seeded_faults_break_no_rule(ampybus: ConformanceCheck) -> None:
+    ampybus(
+        scenarios.chaos,
+        checkers.lost_write,
+        checkers.unseen,
+        checkers.duplicate_effect,
+        checkers.acked_before_effect,
+        checkers.key_reordered,
+        checkers.effect_reordered,
+        checkers.header_changed,
+        checkers.payload_changed,
+        checkers.definite_but_stored,
+        checkers.id_invented,
+        checkers.dlq_lost,
+        checkers.poison_delivered,
+    )

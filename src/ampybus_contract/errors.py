@@ -121,6 +121,12 @@ class HistoryError(AmpyBusError):
     code = "HISTORY"
 
 
+class ScheduleError(AmpyBusError):
+    """A schedule of the simulation cannot be read or saved."""
+
+    code = "SCHEDULE"
+
+
 class BlobError(AmpyBusError):
     """An object of the pointer pattern cannot be had; ``passing`` is True where a later try may succeed."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from ampybus_contract.benchmark.histories import growth
 from ampybus_contract.benchmark.peers import peers
 from ampybus_contract.benchmark.rounds import medians_us
+from ampybus_contract.benchmark.simulation import rates
 from ampybus_contract.benchmark.traffic import archive_lines, envelopes
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.envelope.registry import message_type
@@ -37,6 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
     histories = commands.add_parser("histories", help="judge recorded histories of growing length")
     histories.add_argument("--counts", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     histories.set_defaults(run=_histories)
+    simulation = commands.add_parser("simulation", help="play and judge schedules of the simulation")
+    simulation.add_argument("--count", type=int, default=200)
+    simulation.add_argument("--messages", type=int, default=100)
+    simulation.set_defaults(run=_simulation)
     options = parser.parse_args(arguments)
     code: int = options.run(options)
     return code
@@ -51,6 +56,11 @@ def _archive(options: argparse.Namespace) -> int:
 
 def _histories(options: argparse.Namespace) -> int:
     growth(options.counts)
+    return CONFORMANT
+
+
+def _simulation(options: argparse.Namespace) -> int:
+    rates(options.count, options.messages)
     return CONFORMANT
 
 

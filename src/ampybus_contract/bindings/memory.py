@@ -37,12 +37,13 @@ class MemoryTransport:
                 "PUBLISH expected an open binding, got a closed one. Fix: start it", definite=True
             )
         try:
-            self.broker.publish(envelope, act + envelope.headers.get("message_id", "").lower())
+            identity = act + envelope.headers.get("message_id", "").lower()
+            answered = await self.broker.store(envelope, identity)
         except BrokerError as error:
             raise PublishError(
                 f"PUBLISH expected a broker that takes it, got: {error}", definite=True
             ) from error
-        if self.broker.acks_lost:
+        if not answered:
             await asyncio.sleep(PUBLISH_SECONDS)
             raise PublishError(
                 f"PUBLISH expected an ack within {PUBLISH_SECONDS} s, got none: the message may be stored. "
@@ -86,6 +87,8 @@ class MemoryTransport:
 
     async def close(self) -> None:
         """Let the broker go."""
+        if self.broker is not None:
+            self.broker.leave()
         self.broker = None
 
 

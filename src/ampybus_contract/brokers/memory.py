@@ -99,6 +99,18 @@ class MemoryBroker:
         for consumer in self.consumers.values():
             consumer.offer(position, envelope)
 
+    async def store(self, envelope: Envelope, identity: str = "") -> bool:
+        """Publish as a client does; False where no answer comes, whether it is stored or not."""
+        self.publish(envelope, identity)
+        return not self.acks_lost
+
+    def leave(self) -> None:
+        """A client let go; what it holds comes again when its time is over."""
+
+    def new_consumer(self, pattern: str) -> MemoryConsumer:
+        """A group that was offered nothing yet."""
+        return MemoryConsumer(pattern)
+
     def now(self) -> int:
         """The time of this broker, in nanoseconds since the epoch."""
         return CLOCK_START + round(asyncio.get_running_loop().time() * 1e9)
@@ -106,7 +118,7 @@ class MemoryBroker:
     def consumer(self, group: str, pattern: str) -> MemoryConsumer:
         """The group of that name; a new one starts with the oldest message."""
         if group not in self.consumers:
-            consumer = self.consumers[group] = MemoryConsumer(pattern)
+            consumer = self.consumers[group] = self.new_consumer(pattern)
             for position, envelope in enumerate(self.stored):
                 consumer.offer(position, envelope)
         return self.consumers[group]
@@ -160,7 +172,7 @@ class MemorySource:
     """A new in-process broker for each run, in virtual time."""
 
     name = "memory simulator"
-    levers = LEVERS
+    levers = LEVERS | {"schedules"}
 
     def __init__(self) -> None:
         self.settings: Mapping[str, str] = {"clock": "virtual", "ack wait": f"{ACK_WAIT_SECONDS:g} s"}

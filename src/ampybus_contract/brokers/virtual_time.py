@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from ampybus_contract.errors import BindingCrashError
@@ -20,6 +20,7 @@ class _Selector(selectors.DefaultSelector):
 
     clock = 0.0
     turns = 0
+    idle: Callable[[], bool] | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self.turns = self.turns + 1 if timeout == 0 else 0
@@ -30,6 +31,8 @@ class _Selector(selectors.DefaultSelector):
                 "Fix: wait before trying again, and end what cannot succeed"
             )
         ready = super().select(0)
+        if not ready and timeout != 0 and self.idle is not None and self.idle():
+            return ready
         if not ready and timeout is None:
             raise RuntimeError("nothing can ever happen: every task waits and no timer is set")
         if not ready and timeout:
@@ -47,6 +50,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Seconds of virtual time since the loop was made."""
         return self._virtual.clock
+
+    def rule(self, idle: Callable[[], bool] | None) -> None:
+        """Ask this when nothing is left to run: True where it made something run, else time passes."""
+        self._virtual.idle = idle
 
 
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:

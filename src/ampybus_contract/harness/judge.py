@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+import shlex
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from ampybus_contract.bindings.protocol import Binding, Endpoint
 from ampybus_contract.brokers.protocol import Broker
+from ampybus_contract.brokers.simulation import Schedule, write_schedule
 from ampybus_contract.contract import CheckRule, Contract
 from ampybus_contract.errors import BindingCrashError, BrokerError, HistoryError
 from ampybus_contract.harness.checkers import (
@@ -24,6 +27,7 @@ from ampybus_contract.harness.checkers import (
 )
 from ampybus_contract.harness.history import Event
 from ampybus_contract.harness.recording import Head, write_history
+from ampybus_contract.harness.schedules import borne_by, play, schedules, smallest
 from ampybus_contract.harness.stage import Stage, changed_claims, claims
 from ampybus_contract.harness.verdicts import Result, Verdict, evidence
 from ampybus_contract.harness.watchdog import BLOCKED_SECONDS, BlockedLoop, Watchdog
@@ -34,6 +38,9 @@ BindingFactory = Callable[[], Binding]
 PATIENCE_SECONDS = 5.0
 COMPLETE = (refused_valid, unanswered, lost_write, unseen)
 TELEMETRY = frozenset({"metrics", "logs", "tracing"})
+SIMULATION = "schedules"
+SCHEDULES = 50
+MESSAGES = 30
 METHODS = ("start", "publish", "subscribe", "stop")
 
 
@@ -43,6 +50,8 @@ class Judge:
 
     ``patience`` is how long, in seconds, to wait for what must happen; the wait ends when it has happened.
     ``name`` is what the command line calls the binding, ``histories`` a directory to record them in.
+    ``schedule`` is the only one to play in the simulation; without it, one that fails is made small and
+    saved in the directory ``failing``, if there is one.
     A binding that keeps the event loop to itself for ``blocked`` seconds of real time has failed.
     """
 
@@ -54,6 +63,8 @@ class Judge:
     name: str = ""
     histories: Path | None = None
     blocked: float = BLOCKED_SECONDS
+    schedule: Schedule | None = None
+    failing: Path | None = None
     claimed: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
 
     def judge(self, check: str, scenario: Scenario, checkers: Sequence[Checker]) -> Result:
@@ -63,9 +74,51 @@ class Judge:
             left_out = self._left_out(rule)
             if left_out is not None:
                 return left_out
-            watchdog = Watchdog(self.blocked)
+            if SIMULATION in rule.needs:
+                return self._simulated(check, checkers)
+        except BindingCrashError as crash:
+            return Result(check, Verdict.FAIL, str(crash))
+        return self._one(check, checkers, partial(self._play, scenario, rule.claim in TELEMETRY))
+
+    def _simulated(self, check: str, checkers: Sequence[Checker]) -> Result:
+        """The verdict on schedules of the simulation: the first that does not pass, made small, or a pass."""
+
+        def verdict(schedule: Schedule) -> Result:
+            binding = partial(make, self.factory)
+            return self._one(
+                check, checkers, partial(play, self.contract, binding, schedule, self.seed, self.patience)
+            )
+
+        kinds = borne_by(make(self.factory))
+        drawn = schedules(self.seed, SCHEDULES, MESSAGES, kinds)
+        for schedule in [self.schedule] if self.schedule else drawn:
+            result = verdict(schedule)
+            if result.verdict is not Verdict.PASS:
+                break
+        else:
+            return result
+        if self.schedule or self.failing is None or result.verdict is not Verdict.FAIL:
+            return result
+        least = smallest(schedule, lambda other: verdict(other).verdict is Verdict.FAIL)
+        path = self.failing / f"{check}.schedule.json"
+        write_schedule(path, least)
+        result = verdict(least)
+        again = f"pytest --ampybus-conformance --ampybus-binding {shlex.quote(self.name)} -k {check}"
+        again += " --ampybus-broker memory"
+        again += f" --ampybus-seed {self.seed} --ampybus-schedule {shlex.quote(str(path))}"
+        return replace(result, reason=f"{result.reason} Replay: {again}")
+
+    def _one(
+        self,
+        check: str,
+        checkers: Sequence[Checker],
+        play_it: Callable[[], Coroutine[Any, Any, list[Event]]],
+    ) -> Result:
+        """The verdict on one history, which this plays."""
+        watchdog = Watchdog(self.blocked)
+        try:
             with watchdog.watching():
-                history = self.broker.run(watchdog.over(self._play(scenario, rule.claim in TELEMETRY)))
+                history = self.broker.run(watchdog.over(play_it()))
         except BlockedLoop as blocked:
             reason = (
                 f"BINDING expected calls that give the event loop back, {blocked}. "

@@ -191,6 +191,20 @@ class Stage:
         identity = envelope.headers.get("message_id", "")
         return sum(item.headers.get("message_id") == identity for item in await self.probe.stored())
 
+    async def crash(self, ready: asyncio.Event) -> None:
+        """Crash the binding with the next effect, once ``ready`` lets it come; another takes its place."""
+        if not isinstance(self.binding, Crashes):
+            raise BindingCrashError("BINDING expected crash(), as claimed. Fix: add the method")
+        crash = asyncio.create_task(self.binding.crash())
+        await asyncio.sleep(0)
+        ready.set()
+        await self._call("crash", crash)
+        self.alive = False
+        self.fault("the binding crashed")
+        self.binding = self.make()
+        assert self.endpoint is not None
+        await self.open(self.endpoint)
+
     async def redrive(self, pattern: str, limit: int) -> None:
         """Have the binding publish dead letters again. Raises BindingCrashError where it cannot."""
         if not isinstance(self.binding, Redrives):
@@ -227,31 +241,36 @@ class Stage:
         Raises BindingCrashError once ``UNANSWERED`` calls did not return.
         """
         for envelope in envelopes:
-            self._record(actor, Operation.PUBLISH, Outcome.INVOKE, envelope)
-            error = ""
-            outcome = Outcome.OK
-            try:
-                async with asyncio.timeout(CALL_SECONDS):
-                    await self.binding.publish(envelope)
-            except InvalidEnvelopeError as refusal:
-                outcome, error = Outcome.FAIL, str(refusal)
-            except PublishError as refusal:
-                outcome = Outcome.FAIL if refusal.definite else Outcome.INFO
-                error = str(refusal)
-            except BindingCrashError:
-                raise
-            except TimeoutError:
-                outcome, error = Outcome.INFO, f"no answer within {CALL_SECONDS} s"
-                self.unanswered += 1
-            except Exception as crash:
-                outcome, error = Outcome.INFO, f"{type(crash).__name__}: {crash}"
-            self._record(actor, Operation.PUBLISH, outcome, envelope, error=error)
-            if self.unanswered >= UNANSWERED:
-                raise BindingCrashError(
-                    f"BINDING expected publish() to return within {CALL_SECONDS} s, "
-                    f"it did not, {UNANSWERED} times. "
-                    "Fix: give publish() a deadline of its own and raise PublishError(definite=False)"
-                )
+            await self.publish_one(envelope, actor)
+
+    async def publish_one(self, envelope: Envelope, actor: str) -> Outcome:
+        """Publish one, and give the outcome that was recorded. Raises as ``publish``."""
+        self._record(actor, Operation.PUBLISH, Outcome.INVOKE, envelope)
+        error = ""
+        outcome = Outcome.OK
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await self.binding.publish(envelope)
+        except InvalidEnvelopeError as refusal:
+            outcome, error = Outcome.FAIL, str(refusal)
+        except PublishError as refusal:
+            outcome = Outcome.FAIL if refusal.definite else Outcome.INFO
+            error = str(refusal)
+        except BindingCrashError:
+            raise
+        except TimeoutError:
+            outcome, error = Outcome.INFO, f"no answer within {CALL_SECONDS} s"
+            self.unanswered += 1
+        except Exception as crash:
+            outcome, error = Outcome.INFO, f"{type(crash).__name__}: {crash}"
+        self._record(actor, Operation.PUBLISH, outcome, envelope, error=error)
+        if self.unanswered >= UNANSWERED:
+            raise BindingCrashError(
+                f"BINDING expected publish() to return within {CALL_SECONDS} s, "
+                f"it did not, {UNANSWERED} times. "
+                "Fix: give publish() a deadline of its own and raise PublishError(definite=False)"
+            )
+        return outcome
 
     async def inject(self, *envelopes: Envelope) -> None:
         """Put envelopes on the wire without the binding."""

@@ -58,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="record the history of each check as JSON lines, for 'ampybus check'",
     )
     group.addoption(
+        "--ampybus-schedule",
+        metavar="FILE",
+        default=None,
+        help="play this schedule of the simulation only, as a finding of FLT-08 saved it",
+    )
+    group.addoption(
         "--ampybus-deviations",
         metavar="FILE",
         default=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,9 @@ from ampybus_contract.pytest_plugin.brokers import broker
 from ampybus_contract.pytest_plugin.deviations import known
 from ampybus_contract.pytest_plugin.run import HEADING, PROPERTY, ConformanceRun
 from ampybus_contract.report.document import Heading
+
+FAILING = Path(".ampybus")
+"""Where schedules that failed are saved, below the working directory."""
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +46,16 @@ def ampybus_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
             run.domain,
             run.profiles,
         )
-        yield Judge(run.contract, opened, run.factory, run.seed, name=run.binding, histories=run.histories)
+        yield Judge(
+            run.contract,
+            opened,
+            run.factory,
+            run.seed,
+            name=run.binding,
+            histories=run.histories,
+            schedule=run.schedule,
+            failing=FAILING,
+        )
     finally:
         context.__exit__(None, None, None)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ampybus_contract.brokers.simulation import read_schedule
 from ampybus_contract.contract import Contract, data_directory, default_contract, load_contract
 from ampybus_contract.contract.digest import spec_digest
 from ampybus_contract.errors import AmpyBusError, TargetError
@@ -46,6 +47,8 @@ class ConformanceRun:
             self.digest = spec_digest(Path(directory) if directory else data_directory("spec"))
             self.profiles = _known_profiles(config.getoption("ampybus_profile"), self.contract)
             self.factory = binding_factory(self.binding, self.contract)
+            schedule = config.getoption("ampybus_schedule")
+            self.schedule = read_schedule(Path(schedule)) if schedule else None
             for path in self.files:
                 form_of(path)
             name = config.getoption("ampybus_deviations")

@@ -11,6 +11,7 @@ from ampybus_contract.harness.mutants import (
     dead_letters,
     encryption,
     envelope,
+    faults,
     idempotency,
     keys,
     large_payloads,
@@ -39,6 +40,7 @@ CHAPTERS = (
     encryption,
     replay,
     backpressure,
+    faults,
 )
 
 __all__ = ["Mutant", "mutants"]

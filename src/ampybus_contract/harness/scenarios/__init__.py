@@ -1,6 +1,7 @@
 """What is done to a binding; none of these knows what is right."""
 
 from ampybus_contract.harness.scenarios.backpressure import behind, held_handlers, slowed_producer
+from ampybus_contract.harness.scenarios.chaos import chaos
 from ampybus_contract.harness.scenarios.dead_letters import poison
 from ampybus_contract.harness.scenarios.encryption import (
     old_peer,
@@ -68,6 +69,7 @@ __all__ = [
     "bad_topics",
     "behind",
     "busy",
+    "chaos",
     "compression_threshold",
     "crash_before_ack",
     "credentials",

@@ -1,0 +1,24 @@
+"""The deterministic simulation: a schedule of turns and faults, and the broker that plays it."""
+
+from ampybus_contract.brokers.simulation.broker import SimulatedBroker, simulated
+from ampybus_contract.brokers.simulation.schedule import (
+    Fault,
+    FaultKind,
+    Schedule,
+    drawn,
+    read_schedule,
+    write_schedule,
+)
+from ampybus_contract.brokers.simulation.turns import Turns
+
+__all__ = [
+    "Fault",
+    "FaultKind",
+    "Schedule",
+    "SimulatedBroker",
+    "Turns",
+    "drawn",
+    "read_schedule",
+    "simulated",
+    "write_schedule",
+]

@@ -1,0 +1,152 @@
+"""A schedule that fails is made small, saved, and played again by the command that the finding names."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from ampybus_contract.bindings.memory import MemoryTransport
+from ampybus_contract.bindings.reference import ReferenceBinding
+from ampybus_contract.brokers.memory import MemorySource
+from ampybus_contract.brokers.simulation import Fault, FaultKind, Schedule, read_schedule
+from ampybus_contract.contract import default_contract
+from ampybus_contract.envelope import Envelope
+from ampybus_contract.harness import checkers
+from ampybus_contract.harness.history import Operation
+from ampybus_contract.harness.judge import Judge
+from ampybus_contract.harness.scenarios import chaos
+from ampybus_contract.harness.schedules import played
+from ampybus_contract.harness.suites import checkers_by_check
+from ampybus_contract.harness.verdicts import Verdict
+
+CONTRACT = default_contract()
+
+
+class Forgetful(ReferenceBinding):
+    """Remembers no effect."""
+
+    def identities(self, envelope: Envelope) -> list[str]:
+        return []
+
+
+JUDGES = (
+    checkers.lost_write,
+    checkers.unseen,
+    checkers.duplicate_effect,
+    checkers.key_reordered,
+    checkers.effect_reordered,
+    checkers.payload_changed,
+    checkers.definite_but_stored,
+    checkers.id_invented,
+    checkers.dlq_lost,
+    checkers.poison_delivered,
+)
+
+
+def pytest_in(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", *words]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_a_finding_is_saved_small_and_fails_again_from_its_file(tmp_path: Path) -> None:
+    judge = Judge(
+        CONTRACT, MemorySource(), lambda: Forgetful(MemoryTransport()), 1, name="memory", failing=tmp_path
+    )
+    suite = checkers_by_check()["FLT-08"]
+    found = judge.judge("FLT-08", chaos, suite)
+    path = tmp_path / "FLT-08.schedule.json"
+    least = read_schedule(path)
+    assert (found.verdict, least.turns, len(least.faults)) == (Verdict.FAIL, (), 1)
+    again = replace(judge, schedule=least).judge("FLT-08", chaos, suite)
+    assert again.verdict is Verdict.FAIL
+    assert found.reason.startswith(f"{again.reason} Replay: pytest ")
+    assert again.evidence == found.evidence
+
+
+def test_the_command_of_a_finding_plays_that_schedule_only(tmp_path: Path) -> None:
+    judge = Judge(
+        CONTRACT, MemorySource(), lambda: Forgetful(MemoryTransport()), 1, name="memory", failing=tmp_path
+    )
+    reason = judge.judge("FLT-08", chaos, checkers_by_check()["FLT-08"]).reason
+    (least,) = tmp_path.iterdir()
+    words = shlex.split(reason.split("Replay: pytest ")[1])
+    done = pytest_in(tmp_path, *words, "--ampybus-history", "histories")
+    assert done.returncode == 0, done.stdout
+    history = (tmp_path / "histories/FLT-08.jsonl").read_text()
+    publishes = history.count('"publish"')
+    assert publishes == 2 * read_schedule(least).messages
+
+
+def test_a_file_that_is_no_schedule_ends_the_run(tmp_path: Path) -> None:
+    (tmp_path / "schedule.json").write_text("{}")
+    done = pytest_in(tmp_path, "--ampybus-conformance", "--ampybus-schedule", "schedule.json")
+    assert done.returncode == 2
+    assert "SCHEDULE expected a schedule by its schema" in done.stdout + done.stderr
+
+
+class Incidents(RuleBasedStateMachine):
+    """Messages go on, and between them something goes wrong; when it is over, every rule was kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages = 1
+        self.turns: list[int] = []
+        self.faults: list[Fault] = []
+
+    @rule(count=st.integers(1, 5))
+    def publish(self, count: int) -> None:
+        self.messages += count
+
+    @rule(choice=st.integers(0, 7))
+    def let_another_go_first(self, choice: int) -> None:
+        self.turns.append(choice)
+
+    @rule(kind=st.sampled_from([FaultKind.CRASH_BEFORE_EFFECT, FaultKind.CRASH_AFTER_EFFECT]))
+    def crash(self, kind: FaultKind) -> None:
+        self.faults.append(Fault(kind, self.messages - 1))
+
+    @rule(seconds=st.integers(1, 20))
+    def cut_and_heal(self, seconds: int) -> None:
+        self.faults.append(Fault(FaultKind.PARTITION, self.messages - 1, seconds))
+
+    @rule()
+    def hand_out_again(self) -> None:
+        self.faults.append(Fault(FaultKind.DUPLICATE, self.messages - 1))
+
+    @rule(kind=st.sampled_from([FaultKind.DROP, FaultKind.LOST_ACK, FaultKind.TRUNCATED_TAIL]))
+    def do_not_answer(self, kind: FaultKind) -> None:
+        self.faults.append(Fault(kind, self.messages - 1))
+
+    @rule(kind=st.sampled_from([FaultKind.DELAY, FaultKind.REORDER]), seconds=st.integers(1, 20))
+    def hold_back(self, kind: FaultKind, seconds: int) -> None:
+        self.faults.append(Fault(kind, self.messages - 1, seconds))
+
+    @rule()
+    def spoil(self) -> None:
+        self.faults.append(Fault(FaultKind.CORRUPT, self.messages - 1))
+
+    def teardown(self) -> None:
+        schedule = Schedule(self.messages, tuple(self.turns), tuple(self.faults))
+        history = played(CONTRACT, lambda: ReferenceBinding(MemoryTransport(), CONTRACT), schedule)
+        found = [anomaly.sentence for judge in JUDGES for anomaly in judge(history, CONTRACT)]
+        assert not found, (schedule, found)
+        applied = {item.id for item in history if item.operation is Operation.EFFECT}
+        assert len(applied) == self.messages
+
+
+TestIncidents = pytest.mark.filterwarnings("error")(Incidents.TestCase)
+Incidents.TestCase.settings = settings(
+    max_examples=60,
+    stateful_step_count=15,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
