@@ -31,7 +31,7 @@ def test_seeded_faults_break_no_rule(ampybus: ConformanceCheck) -> None:
         checkers.lost_write,
         checkers.unseen,
         checkers.duplicate_effect,
-        checkers.acked_before_effect,
+        checkers.swallowed,
         checkers.key_reordered,
         checkers.effect_reordered,
         checkers.header_changed,
