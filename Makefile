@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup conformance conformance-kafka kafka test test-kafka mutants bench spec-diff lint types layers check
+.PHONY: setup conformance conformance-kafka kafka test test-kafka mutants spec-mutants bench spec-diff lint types layers check
 setup: .venv/ready
 
 .venv/ready: pyproject.toml .constraints.txt
@@ -27,6 +27,8 @@ test-kafka: setup
 
 mutants: setup
 	$(BIN)/ampybus mutants
+
+spec-mutants: setup
 	$(BIN)/ampybus mutants --spec
 
 bench: setup

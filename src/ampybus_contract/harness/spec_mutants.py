@@ -160,9 +160,12 @@ def noticed(
         changed = load_contract(directory)
         for gap in gaps(changed):
             return f"coverage: {gap.id} {gap.lacks}"
-        for witness in witnesses(changed):
-            return witness
-        return _failing(changed, contract, place)
+        try:
+            for witness in witnesses(changed):
+                return witness
+            return _failing(changed, contract, place)
+        except LookupError as error:
+            return f"crash: {error!r}"
     finally:
         path.write_text(before, encoding="utf-8")
 
