@@ -107,7 +107,7 @@ class ConsumerGroup:
             if kind is not None:
                 await self.bury(incoming, *kind)
                 return
-            binding.effects.mark(self.name, identities)
+            await binding.effects.remember(self.name, identities)
             binding.observer.applied(self.name, incoming.envelope)
             if binding.doomed:
                 await binding.die()
@@ -121,16 +121,16 @@ class ConsumerGroup:
         binding, envelope = self.binding, incoming.envelope
         rule = binding.retry_rule(envelope)
         for attempt in range(1, rule.attempts + 1):
-            count = {"retry_count": str(attempt - 1)} if attempt > 1 else {}
             try:
                 content = await binding.content(envelope)
                 poison = None if content is envelope else binding.poison(content)
                 if poison is not None:
                     return poison
+                if attempt > 1:
+                    headers = content.headers.with_(retry_count=str(attempt - 1))
+                    content = type(envelope)(envelope.topic, headers, content.payload)
                 with binding.observer.handling(self.name, envelope, attempt):
-                    answer = await self.handler(
-                        type(envelope)(envelope.topic, content.headers.with_(**count), content.payload)
-                    )
+                    answer = await self.handler(content)
             except BlobError as error:
                 if not error.passing:
                     return "blob", str(error)
