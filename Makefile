@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup conformance conformance-kafka kafka test test-kafka mutants bench spec-diff lint types layers check
+.PHONY: setup conformance conformance-kafka kafka test test-kafka mutants bench bench-bindings spec-diff lint types layers check
 setup: .venv/ready
 
 .venv/ready: pyproject.toml .constraints.txt
@@ -33,6 +33,11 @@ bench: setup
 	$(BIN)/pip install --progress-bar off -q -c .constraints.txt -e '.[bench]'
 	$(BIN)/python -m ampybus_contract.benchmark validators
 	$(BIN)/python -m ampybus_contract.benchmark histories
+
+bench-bindings: setup kafka
+	$(BIN)/python -m ampybus_contract.benchmark bindings --broker nats
+	$(BIN)/python -m ampybus_contract.benchmark bindings --broker kafka
+	$(BIN)/python -m ampybus_contract.benchmark memory --broker nats
 
 spec-diff: setup
 	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) && $(BIN)/ampybus spec diff "$$tag" spec \

@@ -70,6 +70,7 @@ class RawKafka:
 
     def __init__(self, contract: Contract, producer: AIOKafkaProducer, endpoint: Endpoint) -> None:
         self.rule = contract.kafka
+        self.tls_minimum = contract.security.tls_minimum
         self.producer = producer
         self.endpoint = endpoint
 
@@ -90,7 +91,7 @@ class RawKafka:
         tokens = len(self.rule.topic.split("."))
         consumer = AIOKafkaConsumer(
             self.endpoint.prefix + ".".join(pattern.split(".")[:tokens]),
-            **KafkaAddress.parse(self.endpoint.url).options(),
+            **KafkaAddress.parse(self.endpoint.url).options(self.tls_minimum),
             group_id=f"{self.endpoint.prefix}raw",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -121,7 +122,7 @@ async def raw_nats(contract: Contract, endpoint: Endpoint) -> AsyncIterator[RawC
 async def raw_kafka(contract: Contract, endpoint: Endpoint) -> AsyncIterator[RawClient]:
     """A started aiokafka producer."""
     producer = AIOKafkaProducer(
-        **KafkaAddress.parse(endpoint.url).options(),
+        **KafkaAddress.parse(endpoint.url).options(contract.security.tls_minimum),
         acks="all",
         enable_idempotence=True,
         max_request_size=KAFKA_BYTES,

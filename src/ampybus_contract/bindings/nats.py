@@ -26,7 +26,7 @@ from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.errors import BrokerError, PublishError
 
-BATCH = 64
+BATCH = 128
 FETCH_SECONDS = 1.0
 CONNECT_SECONDS = 5.0
 RECONNECTS = 60
