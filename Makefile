@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup conformance conformance-kafka kafka test test-kafka mutants spec-mutants bench spec-diff lint types layers check
+.PHONY: setup conformance conformance-kafka kafka test test-kafka mutants spec-mutants bench bench-bindings spec-diff lint types layers check
 setup: .venv/ready
 
 .venv/ready: pyproject.toml .constraints.txt
@@ -36,6 +36,11 @@ bench: setup
 	$(BIN)/python -m ampybus_contract.benchmark validators
 	$(BIN)/python -m ampybus_contract.benchmark histories
 	$(BIN)/python -m ampybus_contract.benchmark simulation
+
+bench-bindings: setup kafka
+	$(BIN)/python -m ampybus_contract.benchmark bindings --broker nats
+	$(BIN)/python -m ampybus_contract.benchmark bindings --broker kafka
+	$(BIN)/python -m ampybus_contract.benchmark memory --broker nats
 
 spec-diff: setup
 	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) && $(BIN)/ampybus spec diff "$$tag" spec \

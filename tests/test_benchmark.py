@@ -55,3 +55,16 @@ def test_recorded_histories_are_good_and_judged_at_each_length(capfd: pytest.Cap
     assert main(["histories", "--counts", "50", "100"]) == 0
     lengths = [line.split()[0] for line in capfd.readouterr().out.splitlines()[-2:]]
     assert lengths == ["51", "101"]
+
+
+def test_the_bindings_are_measured_beside_the_raw_client(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bindings", "--count", "40", "--rounds", "2"]) == 0
+    rows = {words[0]: words[1:] for words in map(str.split, capsys.readouterr().out.splitlines()[2:])}
+    assert set(rows) == {"publish", "consume"}
+    assert all(float(figure) > 0 for row in rows.values() for figure in row[:2])
+
+
+def test_memory_is_shown_at_each_tenth(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["memory", "--count", "50"]) == 0
+    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert shown == [str(number) for number in range(5, 51, 5)]

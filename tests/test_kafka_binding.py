@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from ampybus_contract.bindings import consumer as consumer_module
 from ampybus_contract.bindings import kafka as kafka_transport
 from ampybus_contract.bindings.kafka import MESSAGE_BYTES, KafkaTransport
 from ampybus_contract.bindings.protocol import Endpoint, Settlement, Subscription
@@ -354,5 +356,50 @@ def test_a_record_that_is_no_text_is_dead_lettered_byte_for_byte(server: KafkaSe
         assert letters[0].headers["x_raw"].encode(errors="surrogateescape") == b"\xff\xfe"
         assert letters[0].payload == plain.payload
         await binding.stop()
+
+    play(server, scene)
+
+
+class Heard(logging.Handler):
+    """The log of the consumer, as text, and a sign that something came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.came = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.words.append(record.getMessage())
+        self.came.set()
+
+
+def test_a_letter_of_an_environment_without_topics_is_given_up_with_an_error_and_not_lost(
+    server: KafkaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_transport, "ACCEPT_SECONDS", 0.2)
+    monkeypatch.setattr(ReferenceBinding, "backoff", lambda *_: 0.01)
+
+    async def given_up(endpoint: Endpoint) -> str:
+        heard = Heard()
+        logging.getLogger(consumer_module.__name__).addHandler(heard)
+        try:
+            binding = await opened(endpoint)
+            everywhere = ".".join([PATTERN.split(".")[0], "*", *PATTERN.split(".")[2:]])
+            await binding.subscribe(Subscription(everywhere, "group"), apply_all)
+            await heard.came.wait()
+            await binding.stop()
+        finally:
+            logging.getLogger(consumer_module.__name__).removeHandler(heard)
+        return heard.words[0]
+
+    async def scene(endpoint: Endpoint, probe: KafkaProbe) -> None:
+        plain = bar()
+        parts = plain.topic.split(".")
+        headers = [(name, value.encode()) for name, value in plain.headers.items()]
+        headers.append(("ampy_topic", ".".join([parts[0], "qa", *parts[2:]]).encode()))
+        family = f"{endpoint.prefix}{'.'.join(parts[:4])}"
+        await probe.producer.send_and_wait(family, plain.payload, headers=headers)
+        assert "create it" in await given_up(endpoint)
+        assert "create it" in await given_up(endpoint), "the next consumer gets the record again"
 
     play(server, scene)

@@ -42,6 +42,15 @@ def main(arguments: list[str] | None = None) -> int:
     simulation.add_argument("--count", type=int, default=200)
     simulation.add_argument("--messages", type=int, default=100)
     simulation.set_defaults(run=_simulation)
+    bindings = commands.add_parser("bindings", help="compare the bindings with raw clients")
+    bindings.add_argument("--broker", choices=["nats", "kafka"], default="nats")
+    bindings.add_argument("--count", type=int, default=5000, help="messages that each publishes in a round")
+    bindings.add_argument("--rounds", type=int, default=7)
+    bindings.set_defaults(run=_bindings)
+    memory = commands.add_parser("memory", help="show the memory of a binding over many messages")
+    memory.add_argument("--broker", choices=["nats", "kafka"], default="nats")
+    memory.add_argument("--count", type=int, default=1_000_000)
+    memory.set_defaults(run=_memory)
     options = parser.parse_args(arguments)
     code: int = options.run(options)
     return code
@@ -61,6 +70,20 @@ def _histories(options: argparse.Namespace) -> int:
 
 def _simulation(options: argparse.Namespace) -> int:
     rates(options.count, options.messages)
+    return CONFORMANT
+
+
+def _bindings(options: argparse.Namespace) -> int:
+    from ampybus_contract.benchmark.bindings import compare  # noqa: PLC0415  needs the brokers' extras
+
+    compare(options.broker, default_contract(), options.count, options.rounds)
+    return CONFORMANT
+
+
+def _memory(options: argparse.Namespace) -> int:
+    from ampybus_contract.benchmark.bindings import memory  # noqa: PLC0415  needs the brokers' extras
+
+    memory(options.broker, default_contract(), options.count)
     return CONFORMANT
 
 

@@ -15,10 +15,13 @@ from ampybus_contract.envelope.registry import from_json
 _START_MS = 1_757_100_000_000
 
 
-def envelopes(count: int, contract: Contract, *, items: int = 0, domain: str = "bars") -> Iterator[Envelope]:
+def envelopes(
+    count: int, contract: Contract, *, items: int = 0, domain: str = "bars", keys: int = 500
+) -> Iterator[Envelope]:
     """``count`` valid envelopes with distinct ids, times, traces, keys and payloads.
 
     ``items`` is the number of items in a batch; 0 stands for a single message. Domains: bars, orders.
+    ``keys`` is how many instruments the bars are of.
     """
     chance = random.Random(7)
     major = contract.domains[domain].name
@@ -35,11 +38,11 @@ def envelopes(count: int, contract: Contract, *, items: int = 0, domain: str = "
             "run_id": "live_0912",
             "trace_id": f"{chance.getrandbits(127) + 1:032x}",
         }
-        yield _bars(common, number, items) if major == "bars" else _order(common, number)
+        yield _bars(common, number, items, keys) if major == "bars" else _order(common, number)
 
 
-def _bars(common: dict[str, str], number: int, items: int) -> Envelope:
-    symbol = f"S{number % 500}X"
+def _bars(common: dict[str, str], number: int, items: int, keys: int) -> Envelope:
+    symbol = f"S{number % keys}X"
     bar = {
         "security": {"symbol": symbol, "mic": "XNAS"},
         "start": "2025-09-05T19:30:00Z",

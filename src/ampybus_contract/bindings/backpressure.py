@@ -36,6 +36,8 @@ class Throttle:
 
     async def admit(self, domain: str) -> None:
         """Wait until a record of a declared domain may be sent. Raises PublishError, definite."""
+        if not self.closed and self.priorities[domain] >= self.floor:
+            return
         try:
             async with asyncio.timeout(HOLD_SECONDS):
                 while self.priorities[domain] < self.floor and not self.closed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,10 @@ from ampybus_contract.errors import BlobError, PublishError
 
 if TYPE_CHECKING:
     from ampybus_contract.bindings.reference import ReferenceBinding
+
+CANCELS = 10
+CANCEL_SECONDS = 0.5
+LOG = logging.getLogger(__name__)
 
 
 class ConsumerGroup:
@@ -107,7 +112,7 @@ class ConsumerGroup:
             if kind is not None:
                 await self.bury(incoming, *kind)
                 return
-            binding.effects.mark(self.name, identities)
+            await binding.effects.remember(self.name, identities)
             binding.observer.applied(self.name, incoming.envelope)
             if binding.doomed:
                 await binding.die()
@@ -121,16 +126,16 @@ class ConsumerGroup:
         binding, envelope = self.binding, incoming.envelope
         rule = binding.retry_rule(envelope)
         for attempt in range(1, rule.attempts + 1):
-            count = {"retry_count": str(attempt - 1)} if attempt > 1 else {}
             try:
                 content = await binding.content(envelope)
                 poison = None if content is envelope else binding.poison(content)
                 if poison is not None:
                     return poison
+                if attempt > 1:
+                    headers = content.headers.with_(retry_count=str(attempt - 1))
+                    content = type(envelope)(envelope.topic, headers, content.payload)
                 with binding.observer.handling(self.name, envelope, attempt):
-                    answer = await self.handler(
-                        type(envelope)(envelope.topic, content.headers.with_(**count), content.payload)
-                    )
+                    answer = await self.handler(content)
             except BlobError as error:
                 if not error.passing:
                     return "blob", str(error)
@@ -147,7 +152,11 @@ class ConsumerGroup:
         return "exhausted", f"after {rule.attempts} attempts"
 
     async def bury(self, incoming: Incoming, kind: str, detail: str) -> None:
-        """Publish to the DLQ, and acknowledge the source only then (D25)."""
+        """Publish to the DLQ, and acknowledge the source only then (D25).
+
+        A letter of an environment that the contract does not have may never find a topic: after the attempts
+        of its tier it is given up with an error in the log. Its source stays unacknowledged: nothing is lost.
+        """
         if not self.binding.is_dead_letter(incoming.envelope):
             dead = self.binding.dead_letter(incoming.envelope, kind, detail)
             attempt = 1
@@ -157,8 +166,14 @@ class ConsumerGroup:
                         await self.binding.transport.send(dead, f"dlq.{incoming.position}.")
                     self.binding.observer.buried(self.name, incoming.envelope, kind)
                     break
-                except PublishError:
-                    await self._pause(self.binding.backoff(self.binding.retry_rule(dead), attempt))
+                except PublishError as error:
+                    rule = self.binding.retry_rule(dead)
+                    homeless = dead.topic.split(".")[1] not in self.binding.contract.topic.environments
+                    if homeless and error.definite and attempt >= rule.attempts:
+                        self.held.pop(incoming.position, None)
+                        LOG.error("DLQ expected room for %s, got after %d attempts: %s", kind, attempt, error)
+                        return
+                    await self._pause(self.binding.backoff(rule, attempt))
                     attempt += 1
         await self.acknowledge(incoming)
 
@@ -183,6 +198,14 @@ class ConsumerGroup:
 
 
 async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    """Cancel until all have ended, with a bound: ``wait_for`` of Python 3.11 loses a cancellation that comes
+    at the same moment as its result, and a task that waits on would never end.
+    """
+    left = set(tasks)
+    for _ in range(CANCELS):
+        if not left:
+            break
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_SECONDS)
+    await asyncio.gather(*(tasks - left), return_exceptions=True)

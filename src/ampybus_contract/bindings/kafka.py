@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator
 from functools import partial
@@ -107,7 +108,9 @@ class KafkaTransport:
                 f"the Kafka topic {topic}", type(error).__name__, "create it, see that the broker runs"
             ) from error
         stored.add_done_callback(_seen)
-        await asyncio.wait({stored}, timeout=PUBLISH_SECONDS)
+        with contextlib.suppress(TimeoutError, kafka_errors.KafkaError):
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await asyncio.shield(stored)
         if not stored.done():
             raise _unknown(f"no ack within {PUBLISH_SECONDS} s")
         failure = stored.exception()
@@ -186,7 +189,8 @@ def _bytes(text: str) -> bytes:
 
 def _size(key: bytes | None, payload: bytes, headers: list[tuple[str, bytes]]) -> int:
     """The most bytes that a record can take in a batch of its own."""
-    parts = sum(len(name.encode()) + len(value) + 2 * VARINT for name, value in headers)
+    parts = len("".join([name for name, _ in headers]).encode()) + 2 * VARINT * len(headers)
+    parts += sum([len(value) for _, value in headers])
     return BATCH_OVERHEAD + RECORD_OVERHEAD + len(key or b"") + len(payload) + parts
 
 

@@ -9,12 +9,14 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import nats.errors
 import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from ampybus_contract.bindings.nats_acks import NatsAcks
 from ampybus_contract.bindings.nats_pull import ACK_WAIT_SECONDS, BATCH, NatsPull, incoming_of, prolonging
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.bindings.transport import Incoming, Span, nothing
@@ -27,6 +29,7 @@ from ampybus_contract.errors import BrokerError, PublishError
 CONNECT_SECONDS = 5.0
 RECONNECTS = 60
 PUBLISH_SECONDS = 2.0
+NAMES_KEPT = 1_024
 READER_SECONDS = 3_600.0
 READ_SECONDS = 5.0
 
@@ -58,6 +61,7 @@ class NatsTransport:
     def __init__(self, contract: Contract | None = None) -> None:
         self.contract = contract or default_contract()
         self.client: NatsClient | None = None
+        self.acks: NatsAcks | None = None
         self.stream = ""
         self._refusable: dict[asyncio.Timeout, _Denial] = {}
         self._pulls: list[NatsPull] = []
@@ -84,6 +88,8 @@ class NatsTransport:
                     inbox_prefix=endpoint.inbox,
                     tls=context,
                 )
+                acks = NatsAcks(client)
+                await acks.open()
         except (OSError, nats.errors.Error, TimeoutError) as error:
             await client.close()
             if client._transport is not None:
@@ -93,7 +99,7 @@ class NatsTransport:
                 f"{denial.words or type(error).__name__}. Fix: start nats-server -js, see user, password and "
                 "certificates"
             ) from error
-        self.client, self.stream = client, endpoint.stream
+        self.client, self.acks, self.stream = client, acks, endpoint.stream
         self._prolonging = asyncio.create_task(prolonging(self._pulls))
 
     async def _hear(self, error: Exception) -> None:
@@ -116,16 +122,21 @@ class NatsTransport:
 
     async def send(self, envelope: Envelope, act: str = "") -> None:
         """Store and wait for the ack. Raises PublishError: indefinite on a timeout, definite on a refusal."""
-        jetstream = self._jetstream
-        headers = dict(envelope.headers)
+        if self.acks is None:
+            raise _refused("an open binding", "a closed one", "start it")
+        headers = dict(envelope.headers.plain)
         rule = self.contract.nats
         if rule.deduplication_value in headers:
             headers[rule.deduplication_header] = act + headers[rule.deduplication_value].lower()
         self._refuse(headers, envelope)
         denial = _Denial(f'publish to "{envelope.topic}"')
         try:
-            async with self._unless(denial):
-                await jetstream.publish(envelope.topic, envelope.payload, headers=headers)
+            async with asyncio.timeout(PUBLISH_SECONDS) as scope:
+                self._refusable[scope] = denial
+                try:
+                    await self.acks.publish(envelope.topic, envelope.payload, headers)
+                finally:
+                    del self._refusable[scope]
         except nats.js.errors.NoStreamResponseError as error:
             raise _refused(
                 "a stream that covers the topic", "no answer", "create it, start the server with -js"
@@ -146,11 +157,10 @@ class NatsTransport:
     def _refuse(self, headers: dict[str, str], envelope: Envelope) -> None:
         """Refuse what NATS would change or cut the connection for."""
         for name, value in headers.items():
-            if value != value.strip() or not name or re.search(r"[\s:]", name):
+            if value != value.strip() or not _travels(name):
                 raise _refused("a header that NATS keeps as it is", f"{name!r}: {value!r}", "strip it")
-        block = len("NATS/1.0\r\n\r\n") + sum(
-            len(f"{name}: {value}\r\n".encode()) for name, value in headers.items()
-        )
+        words = "".join([*headers, *headers.values()])
+        block = len("NATS/1.0\r\n\r\n") + len(words.encode()) + len(": \r\n") * len(headers)
         limit = self.client.max_payload if self.client else 0
         if block + len(envelope.payload) > limit:
             got = f"{block} + {len(envelope.payload)} bytes"
@@ -269,7 +279,7 @@ class NatsTransport:
 
     async def close(self) -> None:
         """Disconnect."""
-        client, self.client = self.client, None
+        client, self.client, self.acks = self.client, None, None
         task, self._prolonging = self._prolonging, None
         self._pulls.clear()
         if task is not None:
@@ -277,6 +287,12 @@ class NatsTransport:
             await asyncio.gather(task, return_exceptions=True)
         if client is not None:
             await client.close()
+
+
+@lru_cache(maxsize=NAMES_KEPT)
+def _travels(name: str) -> bool:
+    """Whether NATS keeps a header's name as it is."""
+    return bool(name) and not re.search(r"[\s:]", name)
 
 
 def _refused(expected: str, got: str, fix: str) -> PublishError:

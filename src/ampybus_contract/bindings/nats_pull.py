@@ -19,7 +19,7 @@ from ampybus_contract.bindings.transport import Incoming
 from ampybus_contract.brokers.nats_client import NatsClient
 from ampybus_contract.envelope import Envelope, Headers
 
-BATCH = 64
+BATCH = 128
 FETCH_SECONDS = 1.0
 AGAIN_SECONDS = 0.2
 ACK_WAIT_SECONDS = 5.0
