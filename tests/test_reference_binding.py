@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import nats
 import pytest
 
 from ampybus_contract import Envelope
@@ -131,3 +132,44 @@ def test_a_taken_port_is_named() -> None:
         taken.listen()
         with pytest.raises(BrokerError, match="address already in use"), nats_server(taken.getsockname()[1]):
             pass
+
+
+class LateRefusal(MemoryTransport):
+    """Stores and gives no answer, then refuses."""
+
+    async def send(self, envelope: Envelope, act: str = "") -> None:
+        answered = bool(self.broker.stored) if self.broker else False
+        if not answered:
+            await super().send(envelope, act)
+        raise PublishError("PUBLISH expected an answer, got none. Fix: wait", definite=answered)
+
+
+def test_a_refusal_after_an_attempt_without_answer_is_indefinite() -> None:
+    async def publish() -> None:
+        binding = ReferenceBinding(LateRefusal(), CONTRACT)
+        await binding.start(Endpoint("memory", "memory", MemoryBroker()))
+        try:
+            await binding.publish(order())
+        finally:
+            await binding.stop()
+
+    with pytest.raises(PublishError, match="may be stored") as caught:
+        run_virtual(publish())
+    assert not caught.value.definite
+
+
+def test_who_waits_for_an_answer_hears_that_the_binding_is_closed() -> None:
+    async def publish(url: str) -> None:
+        transport, listener = NatsTransport(CONTRACT), await nats.connect(url)
+        heard = await listener.subscribe("ampy.>")
+        await listener.flush()
+        await transport.open(Endpoint(url, "none"))
+        sending = asyncio.create_task(transport.send(order()))
+        await heard.next_msg(timeout=5)
+        await transport.close()
+        await listener.close()
+        await sending
+
+    with nats_server() as server, pytest.raises(PublishError, match="ConnectionClosedError") as caught:
+        asyncio.run(publish(server.url))
+    assert not caught.value.definite

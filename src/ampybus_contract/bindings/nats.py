@@ -279,7 +279,10 @@ class NatsTransport:
 
     async def close(self) -> None:
         """Disconnect."""
-        client, self.client, self.acks = self.client, None, None
+        client, acks = self.client, self.acks
+        self.client = self.acks = None
+        if acks is not None:
+            acks.close()
         task, self._prolonging = self._prolonging, None
         self._pulls.clear()
         if task is not None:

@@ -7,6 +7,7 @@ import contextlib
 import json
 from itertools import count
 
+import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -44,6 +45,12 @@ class NatsAcks:
             await answer
         finally:
             del self.waiting[token]
+
+    def close(self) -> None:
+        """Tell who waits that no answer comes any more."""
+        for answer in self.waiting.values():
+            if not answer.done():
+                answer.set_exception(nats.errors.ConnectionClosedError())
 
     async def _hear(self, message: Msg) -> None:
         answer = self.waiting.get(message.subject.rpartition(".")[2])

@@ -155,12 +155,19 @@ class ReferenceBinding:
         return await self.transport.lag(group)
 
     async def send(self, envelope: Envelope) -> None:
-        """Store; an indefinite outcome is tried again, as the same message (D22)."""
+        """Store; an indefinite outcome is tried again, as the same message (D22).
+
+        A refusal after an attempt without an answer does not say that nothing is stored: it is indefinite.
+        """
         for attempt in range(1, PUBLISH_ATTEMPTS + 1):
             try:
                 await self.transport.send(envelope)
                 return
             except PublishError as error:
+                if error.definite and attempt > 1:
+                    raise PublishError(
+                        f"{error} An attempt before had no answer: the message may be stored", definite=False
+                    ) from error
                 if error.definite or attempt == PUBLISH_ATTEMPTS:
                     raise
 
