@@ -16,8 +16,9 @@ import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from ampybus_contract.bindings.nats_acks import NatsAcks
+from ampybus_contract.bindings.nats_acks import DeniedError, NatsAcks
 from ampybus_contract.bindings.nats_pull import ACK_WAIT_SECONDS, BATCH, NatsPull, incoming_of, prolonging
+from ampybus_contract.bindings.nats_requests import NatsRequests, requests
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.bindings.transport import Incoming, Span, nothing
 from ampybus_contract.brokers.nats_client import NatsClient, PlainTextError, servers
@@ -88,7 +89,7 @@ class NatsTransport:
                     inbox_prefix=endpoint.inbox,
                     tls=context,
                 )
-                acks = NatsAcks(client)
+                acks = NatsAcks(client, PUBLISH_SECONDS)
                 await acks.open()
         except (OSError, nats.errors.Error, TimeoutError) as error:
             await client.close()
@@ -109,6 +110,8 @@ class NatsTransport:
             if not denial.words and denial.is_named_by(error):
                 denial.words = str(error)
                 scope.reschedule(now)
+        if self.acks is not None:
+            self.acks.deny(str(error))
 
     @contextlib.asynccontextmanager
     async def _unless(self, denial: _Denial) -> AsyncIterator[None]:
@@ -129,14 +132,12 @@ class NatsTransport:
         if rule.deduplication_value in headers:
             headers[rule.deduplication_header] = act + headers[rule.deduplication_value].lower()
         self._refuse(headers, envelope)
-        denial = _Denial(f'publish to "{envelope.topic}"')
         try:
-            async with asyncio.timeout(PUBLISH_SECONDS) as scope:
-                self._refusable[scope] = denial
-                try:
-                    await self.acks.publish(envelope.topic, envelope.payload, headers)
-                finally:
-                    del self._refusable[scope]
+            await self.acks.publish(envelope.topic, envelope.payload, headers)
+        except DeniedError as error:
+            raise _refused(
+                "a user who may publish to the topic", str(error), "see the user's permissions"
+            ) from error
         except nats.js.errors.NoStreamResponseError as error:
             raise _refused(
                 "a stream that covers the topic", "no answer", "create it, start the server with -js"
@@ -144,10 +145,6 @@ class NatsTransport:
         except (nats.errors.BadSubjectError, nats.errors.MaxPayloadError, nats.js.errors.APIError) as error:
             raise _refused("an accepted message", str(error), "see the server's words") from error
         except (nats.errors.Error, TimeoutError) as error:
-            if denial.words:
-                raise _refused(
-                    "a user who may publish to the topic", denial.words, "see the user's permissions"
-                ) from error
             raise PublishError(
                 f"PUBLISH expected an ack within {PUBLISH_SECONDS} s, got {type(error).__name__}: "
                 "the message may be stored. Fix: publish again with the same message_id",
@@ -156,10 +153,13 @@ class NatsTransport:
 
     def _refuse(self, headers: dict[str, str], envelope: Envelope) -> None:
         """Refuse what NATS would change or cut the connection for."""
-        for name, value in headers.items():
-            if value != value.strip() or not _travels(name):
-                raise _refused("a header that NATS keeps as it is", f"{name!r}: {value!r}", "strip it")
-        words = "".join([*headers, *headers.values()])
+        values = [*headers.values()]
+        if [*map(str.strip, values)] != values or not _travel(tuple(headers)):
+            worst = next(
+                item for item in headers.items() if not _travel(item[:1]) or item[1] != item[1].strip()
+            )
+            raise _refused("a header that NATS keeps as it is", "{!r}: {!r}".format(*worst), "strip it")
+        words = "".join([*headers, *values])
         block = len("NATS/1.0\r\n\r\n") + len(words.encode()) + len(": \r\n") * len(headers)
         limit = self.client.max_payload if self.client else 0
         if block + len(envelope.payload) > limit:
@@ -172,32 +172,35 @@ class NatsTransport:
         denial = _Denial(f".{self.stream}.")
         try:
             async with self._unless(denial):
-                pulled = await self._jetstream.pull_subscribe(
-                    subscription.pattern,
-                    durable=durable,
-                    stream=self.stream,
-                    config=ConsumerConfig(
+                asked = await self._requests(
+                    ConsumerConfig(
                         name=durable,
+                        durable_name=durable,
+                        filter_subject=subscription.pattern,
                         ack_policy=AckPolicy.EXPLICIT,
                         ack_wait=ACK_WAIT_SECONDS,
                         max_ack_pending=self.contract.backpressure.in_flight,
-                    ),
+                    )
                 )
         except (nats.errors.Error, TimeoutError) as error:
             raise BrokerError(
                 f"BROKER expected the stream {self.stream}, got {denial.words or error}. "
                 "Fix: create it, start with -js, see the user's permissions"
             ) from error
-        pull = self._pull(pulled)
+        pull = self._pull(asked)
         self._pulls.append(pull)
         return pull.messages()
 
-    def _pull(self, pulled: JetStreamContext.PullSubscription, acknowledged: bool = True) -> NatsPull:
+    async def _requests(self, config: ConsumerConfig) -> NatsRequests:
+        assert self.client is not None
+        return await requests(self._jetstream, self.client, self.stream, config, BATCH)
+
+    def _pull(self, asked: NatsRequests, acknowledged: bool = True) -> NatsPull:
         assert self.client is not None
         rule = self.contract
         return NatsPull(
             self.client,
-            pulled,
+            asked,
             rule.nats.deduplication_header,
             rule.backpressure.in_flight if acknowledged else 0,
         )
@@ -223,26 +226,31 @@ class NatsTransport:
         Raises BrokerError where the stream is not there, or does not give what it holds.
         """
         config = ConsumerConfig(
-            ack_policy=AckPolicy.NONE, deliver_policy=DeliverPolicy.ALL, inactive_threshold=READER_SECONDS
+            filter_subject=pattern,
+            ack_policy=AckPolicy.NONE,
+            deliver_policy=DeliverPolicy.ALL,
+            inactive_threshold=READER_SECONDS,
         )
         if span.start is not None:
             moment = datetime.fromtimestamp(span.start / 1e9, UTC)
             config = replace(config, deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=moment)
         try:
-            pulled = await self._jetstream.pull_subscribe(pattern, stream=self.stream, config=config)
-            reader = await pulled.consumer_info()
+            asked = await self._requests(config)
             try:
-                left = reader.num_pending or 0
+                left = (await asked.info()).num_pending or 0
                 while left > 0:
-                    for message in await pulled.fetch(min(BATCH, left), timeout=READ_SECONDS):
+                    found = await asked.fetch(READ_SECONDS)
+                    if not found:
+                        raise TimeoutError
+                    for message in found[:left]:
                         left -= 1
                         stored = message.metadata.timestamp.timestamp() * 1e9
                         if span.end is not None and stored > span.end:
                             return
                         yield incoming_of(message, self.contract.nats.deduplication_header)
             finally:
-                await pulled.unsubscribe()
-                await self._jetstream.delete_consumer(self.stream, reader.name)
+                await asked.close()
+                await self._jetstream.delete_consumer(self.stream, asked.consumer)
         except (nats.errors.Error, TimeoutError) as error:
             raise BrokerError(
                 f"BROKER expected to read {self.stream}, got {type(error).__name__}. Fix: see that it runs"
@@ -266,12 +274,14 @@ class NatsTransport:
             else:
                 return
 
-    async def _from(self, pattern: str, after: int | None) -> JetStreamContext.PullSubscription:
-        config = ConsumerConfig(ack_policy=AckPolicy.NONE, inactive_threshold=READER_SECONDS)
+    async def _from(self, pattern: str, after: int | None) -> NatsRequests:
+        config = ConsumerConfig(
+            filter_subject=pattern, ack_policy=AckPolicy.NONE, inactive_threshold=READER_SECONDS
+        )
         if after is not None:
             config = replace(config, deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1)
         try:
-            return await self._jetstream.pull_subscribe(pattern, stream=self.stream, config=config)
+            return await self._requests(config)
         except (nats.errors.Error, TimeoutError) as error:
             raise BrokerError(
                 f"BROKER expected the stream {self.stream}, got {error}. Fix: create it, start with -js"
@@ -293,9 +303,9 @@ class NatsTransport:
 
 
 @lru_cache(maxsize=NAMES_KEPT)
-def _travels(name: str) -> bool:
-    """Whether NATS keeps a header's name as it is."""
-    return bool(name) and not re.search(r"[\s:]", name)
+def _travel(names: tuple[str, ...]) -> bool:
+    """Whether NATS keeps the names of headers as they are."""
+    return not any(not name or re.search(r"[\s:]", name) for name in names)
 
 
 def _refused(expected: str, got: str, fix: str) -> PublishError:

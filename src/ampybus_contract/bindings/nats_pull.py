@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator
 
 import nats.errors
 from nats.aio.msg import Msg
-from nats.js import JetStreamContext
 
+from ampybus_contract.bindings.nats_requests import NatsRequests
 from ampybus_contract.bindings.transport import Incoming
 from ampybus_contract.brokers.nats_client import NatsClient
 from ampybus_contract.envelope import Envelope, Headers
@@ -34,11 +34,9 @@ class NatsPull:
     for a consumer that is acknowledged nothing.
     """
 
-    def __init__(
-        self, client: NatsClient, pulled: JetStreamContext.PullSubscription, added: str, in_flight: int
-    ) -> None:
+    def __init__(self, client: NatsClient, requests: NatsRequests, added: str, in_flight: int) -> None:
         self.client = client
-        self.pulled = pulled
+        self.requests = requests
         self.added = added
         self.connection = client.stats["reconnects"]
         self.in_flight = in_flight
@@ -64,14 +62,12 @@ class NatsPull:
 
     async def prolong(self) -> None:
         """Tell the server that what is in hand is being worked on."""
-        for message in list(self.held.values()):
+        for message in [*self.held.values(), *(self.requests.ready if self.in_flight else ())]:
             await self.client.publish(message.reply, IN_PROGRESS)
 
     async def _fetch(self, seconds: float) -> list[Msg]:
         try:
-            return await self.pulled.fetch(BATCH, timeout=seconds)
-        except (TimeoutError, nats.errors.TimeoutError):
-            return []
+            return await self.requests.fetch(seconds)
         except nats.errors.Error:
             await asyncio.sleep(AGAIN_SECONDS)
             return []
@@ -98,7 +94,7 @@ class NatsPull:
 
     async def _unacknowledged(self) -> int | None:
         try:
-            return (await self.pulled.consumer_info()).num_ack_pending or 0
+            return (await self.requests.info()).num_ack_pending or 0
         except (nats.errors.Error, TimeoutError):
             return None
 
@@ -114,7 +110,8 @@ async def prolonging(pulls: list[NatsPull]) -> None:
 
 def incoming_of(message: Msg, added: str, pull: NatsPull | None = None) -> Incoming:
     """A message for the delivery rules; without a pull, nobody waits for its acknowledgement."""
-    headers = {name: str(value) for name, value in (message.headers or {}).items() if name != added}
+    headers = dict(message.headers or {})
+    headers.pop(added, None)
     envelope = Envelope(message.subject, Headers(headers), message.data)
 
     async def acknowledge() -> None:
