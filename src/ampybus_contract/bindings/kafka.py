@@ -33,6 +33,7 @@ NEW_TOPICS_SECONDS = 5.0
 FETCH_WAIT_MS = 100
 MESSAGE_BYTES = 1_048_576
 BATCH_OVERHEAD = 61
+BATCH_BYTES = 131_072
 RECORD_OVERHEAD = 36
 VARINT = 5
 REFUSALS = (
@@ -59,6 +60,7 @@ class KafkaTransport:
         self.tls_minimum = tls_minimum or default_contract().security.tls_minimum
         self.tokens = len(self.rule.topic.split("."))
         self.producer: AIOKafkaProducer | None = None
+        self.turn = asyncio.Lock()
         self.groups: list[KafkaGroup] = []
         self.options: dict[str, Any] = {}
         self.prefix = ""
@@ -72,6 +74,7 @@ class KafkaTransport:
             acks="all",
             enable_idempotence=True,
             max_request_size=MESSAGE_BYTES,
+            max_batch_size=BATCH_BYTES,
             request_timeout_ms=int(PUBLISH_SECONDS * 1000),
         )
         end = partial(end_producer, producer, CLOSE_SECONDS)
@@ -101,7 +104,7 @@ class KafkaTransport:
             got = f"{size}, {len(envelope.payload)} of them payload"
             raise _refused(f"a record within {MESSAGE_BYTES} bytes", got, "use the pointer pattern")
         try:
-            async with asyncio.timeout(ACCEPT_SECONDS):
+            async with asyncio.timeout(ACCEPT_SECONDS), self.turn:
                 stored = await self.producer.send(topic, envelope.payload, key=key, headers=headers)
         except (kafka_errors.KafkaError, TimeoutError) as error:
             raise _refused(
