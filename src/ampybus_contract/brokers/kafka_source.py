@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
 from ampybus_contract.brokers import kafka_light
 from ampybus_contract.brokers.kafka_distribution import why_not
@@ -14,6 +15,9 @@ from ampybus_contract.brokers.location import Location
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import Contract
 from ampybus_contract.errors import BrokerError
+
+if TYPE_CHECKING:
+    from ampybus_contract.brokers.container import ContainerServer
 
 EMBEDDED = frozenset({"member_expiry", "old_timestamps"})
 EMBEDDED_GAPS = {
@@ -57,6 +61,18 @@ def embedded_kafka(contract: Contract, light: bool = False, tls: bool = False) -
         )
         source.verify()
         source.settings = {"version": server.version, **source.settings}
+        yield source
+
+
+@contextmanager
+def contained_kafka(
+    container: AbstractContextManager[ContainerServer], contract: Contract
+) -> Iterator[Broker]:
+    """A Kafka, or what speaks its protocol, in a container. Raises BrokerError where it does not answer."""
+    with container as server:
+        source = KafkaSource(server.url, contract, server.name, GIVEN, GIVEN_GAPS)
+        source.verify()
+        source.settings = {**source.settings, **server.settings}
         yield source
 
 

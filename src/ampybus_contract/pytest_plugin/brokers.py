@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 from ampybus_contract.brokers.location import Location, without_credentials
 from ampybus_contract.brokers.memory import MemorySource
@@ -12,70 +15,148 @@ from ampybus_contract.contract import Contract
 from ampybus_contract.errors import TargetError
 from ampybus_contract.pytest_plugin.extras import missing_extra
 
+if TYPE_CHECKING:
+    from ampybus_contract.brokers.container import ContainerServer
+
 WORDS = (
     "memory, embedded, embedded:nats[-tls], embedded:kafka[-tls], embedded:kafka-light, "
+    "container, container:nats, container:kafka, container:redpanda, auto, "
     "nats://…, tls://…, kafka://… or kafkas://…"
 )
 SCHEMES = {"nats://": "nats", "tls://": "nats", "kafka://": "kafka", "kafkas://": "kafka"}
-EMBEDDED = {
+OURS = {
+    "memory": "memory",
     "embedded:nats": "nats",
     "embedded:nats-tls": "nats",
     "embedded:kafka": "kafka",
     "embedded:kafka-tls": "kafka",
     "embedded:kafka-light": "kafka",
+    "container:nats": "nats",
+    "container:kafka": "kafka",
+    "container:redpanda": "kafka",
+    "auto:nats": "nats",
+    "auto:kafka": "kafka",
 }
+BY_BINDING = ("embedded", "container", "auto")
 OWN = ("memory", "nats", "kafka")
+AUTO_PULL_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A broker as it is asked for: in one of our words, with an image where that is named, or by URL."""
+
+    word: str
+    kind: str
+    image: str | None = None
+    chosen: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, spec: str | None, binding: str) -> Wanted:
+        """Take a ``--ampybus-broker`` apart. Raises TargetError for words that are none, or do not fit."""
+        spec = spec or ("memory" if binding == "memory" else "embedded")
+        word, asked, query = spec.partition("?")
+        if word in BY_BINDING:
+            word = f"{word}:{'kafka' if binding == 'kafka' else 'nats'}"
+        for scheme, kind in SCHEMES.items():
+            if spec.startswith(scheme):
+                return cls(spec, kind)._fitting(binding)
+        if word not in OURS:
+            shown = without_credentials(spec)
+            raise TargetError(f"TARGET expected {WORDS}, got {shown!r}. Fix: choose one of these")
+        image = _image(query, word) if asked else None
+        return cls(word, OURS[word], image)._fitting(binding)
+
+    def _fitting(self, binding: str) -> Wanted:
+        if self.kind != binding and (binding in OWN or self.kind == "memory"):
+            raise TargetError(
+                f"TARGET expected binding and broker that fit, got {binding!r} on "
+                f"{without_credentials(self.word)!r}. Fix: the memory binding runs on the memory broker "
+                "only; use --ampybus-broker embedded for others"
+            )
+        return self
 
 
 @contextmanager
 def broker(spec: str | None, binding: str, contract: Contract) -> Iterator[Broker]:
     """The broker for a run, ended with it. Raises TargetError or BrokerError with what to do.
 
-    ``embedded`` is the server that the binding speaks to; for a binding of another's, NATS.
+    ``embedded``, ``container`` and ``auto`` are the server that the binding speaks to; for a binding of
+    another's, NATS.
     """
-    spec = spec or ("memory" if binding == "memory" else "embedded")
-    if spec == "embedded":
-        spec = "embedded:kafka" if binding == "kafka" else "embedded:nats"
-    kind = _kind(spec)
-    if kind != binding and (binding in OWN or kind == "memory"):
-        raise TargetError(
-            f"TARGET expected binding and broker that fit, got {binding!r} on "
-            f"{without_credentials(spec)!r}. Fix: the memory binding runs on the memory broker only; "
-            "use --ampybus-broker embedded for others"
-        )
-    if kind == "memory":
+    wanted = _chosen(Wanted.parse(spec, binding))
+    if wanted.kind == "memory":
         yield MemorySource()
         return
-    with (_nats if kind == "nats" else _kafka)(spec, contract) as source:
+    with (_nats if wanted.kind == "nats" else _kafka)(wanted, contract) as source:
+        source.settings = {**wanted.chosen, **source.settings}
         yield source
 
 
-def _kind(spec: str) -> str:
-    if spec == "memory":
-        return spec
-    if spec in EMBEDDED:
-        return EMBEDDED[spec]
-    for scheme, kind in SCHEMES.items():
-        if spec.startswith(scheme):
-            return kind
-    raise TargetError(f"TARGET expected {WORDS}, got {without_credentials(spec)!r}. Fix: choose one of these")
+def _image(query: str, word: str) -> str:
+    found = dict(parse_qsl(query, keep_blank_values=True))
+    if [*found] != ["image"] or not found["image"] or word.startswith(("memory", "embedded")):
+        raise TargetError(
+            f"TARGET expected container…?image=NAME:TAG or auto?image=NAME:TAG, got {word}?{query}. "
+            "Fix: name an image, and nothing else"
+        )
+    return found["image"]
+
+
+def _chosen(wanted: Wanted) -> Wanted:
+    """What ``auto`` stands for here: a container where one can be had soon, else the embedded server."""
+    if not wanted.word.startswith("auto:"):
+        return wanted
+    try:
+        from ampybus_contract.brokers.container import image_for  # noqa: PLC0415  needs an extra
+        from ampybus_contract.brokers.engine import NoContainerError, provide  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return Wanted(
+            f"embedded:{wanted.kind}", wanted.kind, chosen=_embedded("testcontainers is not installed")
+        )
+    try:
+        provide(image_for(wanted.kind, wanted.image), AUTO_PULL_SECONDS)
+    except NoContainerError as error:
+        return Wanted(f"embedded:{wanted.kind}", wanted.kind, chosen=_embedded(error.reason))
+    return Wanted(f"container:{wanted.kind}", wanted.kind, wanted.image, {"chosen by auto": "container"})
+
+
+def _embedded(reason: str) -> Mapping[str, str]:
+    return {"chosen by auto": f"embedded, since {reason}"}
 
 
 @contextmanager
-def _nats(spec: str, contract: Contract) -> Iterator[Broker]:
+def _container(wanted: Wanted) -> Iterator[ContainerServer]:
+    try:
+        from ampybus_contract.brokers.container import container  # noqa: PLC0415  needs an extra
+    except ModuleNotFoundError as error:
+        raise missing_extra("testcontainers", "container") from error
+    with container(wanted.word.removeprefix("container:"), wanted.image) as server:
+        yield server
+
+
+@contextmanager
+def _nats(wanted: Wanted, contract: Contract) -> Iterator[Broker]:
     try:
         from ampybus_contract.brokers.nats_server import nats_server  # noqa: PLC0415  needs an extra
         from ampybus_contract.brokers.nats_stream import NatsSource  # noqa: PLC0415  needs an extra
     except ModuleNotFoundError as error:
         raise missing_extra("nats-py", "conformance") from error
     minimum = contract.security.tls_minimum
-    if spec not in EMBEDDED:
-        given = Location.parse(spec)
+    if wanted.word.startswith("container:"):
+        with _container(wanted) as contained:
+            source = NatsSource(contained.url, contract.topic.prefix, contained.name)
+            source.verify()
+            source.settings = {**source.settings, **contained.settings}
+            yield source
+        return
+    if wanted.word not in OURS:
+        given = Location.parse(wanted.word)
         source = NatsSource(given.url, contract.topic.prefix, "NATS JetStream", given.tls, minimum)
         source.verify()
         yield source
         return
-    with nats_server(tls=spec == "embedded:nats-tls") as server:
+    with nats_server(tls=wanted.word == "embedded:nats-tls") as server:
         name, own = "NATS JetStream, embedded", server.certificates
         files, renew = (None, None) if own is None else (own.files, server.renew_certificates)
         source = NatsSource(server.url, contract.topic.prefix, name, files, minimum, renew)
@@ -84,11 +165,18 @@ def _nats(spec: str, contract: Contract) -> Iterator[Broker]:
         yield source
 
 
-def _kafka(spec: str, contract: Contract) -> AbstractContextManager[Broker]:
+def _kafka(wanted: Wanted, contract: Contract) -> AbstractContextManager[Broker]:
     try:
-        from ampybus_contract.brokers.kafka_source import embedded_kafka, given_kafka  # noqa: PLC0415
+        from ampybus_contract.brokers.kafka_source import (  # noqa: PLC0415  needs an extra
+            contained_kafka,
+            embedded_kafka,
+            given_kafka,
+        )
     except ModuleNotFoundError as error:
         raise missing_extra("aiokafka", "kafka") from error
-    if spec in EMBEDDED:
-        return embedded_kafka(contract, light=spec.endswith("-light"), tls=spec.endswith("-tls"))
-    return given_kafka(spec, contract)
+    if wanted.word.startswith("container:"):
+        return contained_kafka(_container(wanted), contract)
+    if wanted.word in OURS:
+        light, tls = wanted.word.endswith("-light"), wanted.word.endswith("-tls")
+        return embedded_kafka(contract, light=light, tls=tls)
+    return given_kafka(wanted.word, contract)
