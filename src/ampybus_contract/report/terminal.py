@@ -8,8 +8,10 @@ from typing import Any
 
 from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.report.document import Judged, RunReport
+from ampybus_contract.report.plots import figures
 
 SHOWN_ANOMALIES = 1
+NAME = 10
 ALWAYS = (Verdict.PASS, Verdict.FAIL, Verdict.NOT_CLAIMED, Verdict.INCONCLUSIVE)
 EXPLAINED = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.DEVIATION)
 
@@ -27,6 +29,14 @@ def render(run: RunReport) -> Iterator[str]:
     for judged in run.checks:
         if judged.verdict in EXPLAINED:
             yield from _finding(judged)
+
+
+def measured(run: RunReport) -> Iterator[str]:
+    """What each check measured, a line a series."""
+    yield ""
+    for item in run.checks:
+        for series in item.measured:
+            yield f"{item.id}  {series['name']:<{NAME}}  {series['count']:>6} values: {figures(series)}"
 
 
 def _table(run: RunReport) -> Iterator[str]:
