@@ -9,6 +9,8 @@ from typing import Any
 
 from ampybus_contract.harness.history import Anomaly, Event
 
+NOT_RUN = "the check did not run"
+
 
 class Verdict(StrEnum):
     """The ways a check can end; ``deselected`` was not asked for, a known deviation is a failure on file."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ampybus_contract.harness.verdicts import Verdict
+from ampybus_contract.harness.verdicts import NOT_RUN, Verdict
 from ampybus_contract.report.document import Judged, RunReport
 from ampybus_contract.report.plots import figures
 
@@ -27,8 +27,12 @@ def render(run: RunReport) -> Iterator[str]:
     yield from _table(run)
     yield from _profiles(run)
     for judged in run.checks:
-        if judged.verdict in EXPLAINED:
+        if judged.verdict in EXPLAINED and judged.reason != NOT_RUN:
             yield from _finding(judged)
+    left = [item.id for item in run.checks if item.reason == NOT_RUN]
+    if left:
+        yield ""
+        yield f"INCONCLUSIVE, did not run: {' '.join(left)}"
 
 
 def measured(run: RunReport) -> Iterator[str]:
