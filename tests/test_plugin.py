@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -248,6 +249,14 @@ def test_workers_of_xdist_give_one_report(project: Path) -> None:
     assert done.stdout.count("report: run.json") == 1
 
 
+def test_workers_say_what_was_not_asked_for(project: Path) -> None:
+    done = run(project, "-n", "2", "-k", "ENV-05 or ORD-01", "--ampybus-report", "run.json")
+    assert done.returncode == 0, done.stdout
+    verdicts = [item["verdict"] for item in json.loads((project / "run.json").read_text())["checks"]]
+    assert sorted({*verdicts}) == ["deselected", "pass"]
+    assert verdicts.count("pass") == 2
+
+
 LOSSY = """
 from ampybus_contract.bindings.memory import MemoryTransport
 from ampybus_contract.bindings.reference import ReferenceBinding
@@ -278,3 +287,61 @@ def test_known_deviations_pass_and_stale_ones_fail(project: Path, check: str, co
     done = run(project, *words, "-k", check)
     assert done.returncode == code, done.stdout
     assert says in done.stdout
+
+
+@pytest.fixture
+def lossy(project: Path) -> Path:
+    """A project whose binding does not refuse wildcards, until a file says that it is mended."""
+    mended = 'if "*" not in envelope.topic or __import__("os").path.exists("mended"):'
+    (project / "lossy.py").write_text(
+        LOSSY.replace("memory import MemoryTransport", "nats import NatsTransport").replace(
+            'if "*" not in envelope.topic:', mended
+        )
+    )
+    return project
+
+
+def verdicts_of(project: Path) -> dict[str, str]:
+    return {item["id"]: item["verdict"] for item in json.loads((project / "run.json").read_text())["checks"]}
+
+
+def test_the_first_failure_ends_the_run_and_the_rest_is_named_in_one_line(lossy: Path) -> None:
+    words = ["--ampybus-binding", "lossy:factory", "--ampybus-report", "run.json"]
+    done = run(lossy, *words, "-x", "-k", "TOP-01 or TOP-03 or TOP-04 or TOP-05")
+    assert done.returncode == 1
+    assert "stopping after 1 failures" in done.stdout
+    found = verdicts_of(lossy)
+    left = " ".join(name for name, verdict in found.items() if verdict == "inconclusive")
+    assert left
+    assert found["TOP-03"] == "fail"
+    assert f"INCONCLUSIVE, did not run: {left}\n" in done.stdout
+    assert done.stdout.count("INCONCLUSIVE") == 1
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]])
+def test_what_failed_last_runs_alone_also_where_the_suites_are_below_the_project(
+    lossy: Path, workers: list[str]
+) -> None:
+    words = ["--ampybus-binding", "lossy:factory", "--ampybus-report", "run.json"]
+
+    def cached(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-o",
+            f"cache_dir={lossy / 'cache'}",
+            "--rootdir",
+            str(ROOT),
+        ]
+        return subprocess.run(
+            [*command, "--ampybus-conformance", *words, *more],
+            cwd=lossy, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+
+    assert cached("-k", "TOP-03 or ENV-05").returncode == 1
+    again = cached(*workers, "--lf")
+    assert again.returncode == 1, again.stdout
+    assert {name for name, verdict in verdicts_of(lossy).items() if verdict != "deselected"} == {"TOP-03"}
+    (lossy / "mended").touch()
+    assert cached(*workers, "--lf").returncode == 0

@@ -202,3 +202,22 @@ def test_the_page_works_in_a_browser_by_keyboard_and_at_400_pixels(
         browser_page.emulate_media(color_scheme=scheme)
         assert browser_page.evaluate("document.documentElement.scrollWidth") <= 400
     assert trouble == []
+
+
+def test_plots_open_by_keyboard_and_fit_400_pixels(tmp_path: Path, browser_page: Page) -> None:
+    bins, points = [[1_000_000, 3], [2_000_000, 1]], [[0, 900_000], [9_000_000, 1_500_000]]
+    figures = dict.fromkeys(("p50", "p90", "p99", "most"), 1_500_000)
+    latency = {"name": "latency", "unit": "ns", "count": 4, **figures, "bins": bins, "points": points}
+    write_report(run({"ENV-01": Result("ENV-01", Verdict.PASS, measured=(latency,))}), tmp_path / "run.html")
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        browser_page.emulate_media(color_scheme=scheme)
+        browser_page.goto((tmp_path / "run.html").as_uri())
+        drawn = browser_page.locator("#ENV-01 svg.plot")
+        assert not drawn.first.is_visible()
+        browser_page.locator("#ENV-01 summary").focus()
+        browser_page.keyboard.press("Enter")
+        assert [drawn.nth(place).is_visible() for place in range(drawn.count())] == [True, True]
+        assert browser_page.evaluate("document.documentElement.scrollWidth") <= 400
+        fill = "getComputedStyle(document.querySelector('.bar')).fill !== getComputedStyle(document.body)"
+        assert browser_page.evaluate(f"{fill}.backgroundColor")

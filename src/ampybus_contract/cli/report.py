@@ -13,7 +13,7 @@ from ampybus_contract.report.comparison import compare, render_comparison
 from ampybus_contract.report.document import read_report
 from ampybus_contract.report.forms import form_of, write_report
 from ampybus_contract.report.statement import badge, statement
-from ampybus_contract.report.terminal import render
+from ampybus_contract.report.terminal import measured, render
 
 
 def add(commands: Any) -> None:
@@ -30,17 +30,21 @@ def add(commands: Any) -> None:
         action.add_argument("report", type=Path, metavar="REPORT.json")
         if name == "write":
             action.add_argument("target", type=Path, metavar="FILE")
+        if name == "show":
+            action.add_argument("--measured", action="store_true", help="with what each check measured")
         action.set_defaults(run=run)
     action = actions.add_parser(
         "compare", help="set several runs beside each other; exit code 1 where they differ"
     )
     action.add_argument("reports", type=Path, nargs="+", metavar="REPORT.json")
     action.add_argument("--html", type=Path, default=None, metavar="FILE", help="write a page as well")
+    action.add_argument("--measured", action="store_true", help="with the latency that each run measured")
     action.set_defaults(run=_compare)
 
 
 def _show(options: argparse.Namespace) -> int:
-    return _print(render(read_report(options.report)))
+    run = read_report(options.report)
+    return _print([*render(run), *(measured(run) if options.measured else ())])
 
 
 def _statement(options: argparse.Namespace) -> int:
@@ -63,7 +67,7 @@ def _compare(options: argparse.Namespace) -> int:
         from ampybus_contract.report.html import comparison_page  # noqa: PLC0415  needs an extra
 
         options.html.write_text(comparison_page(runs), encoding="utf-8", errors="backslashreplace")
-    _print(render_comparison(runs))
+    _print(render_comparison(runs, options.measured))
     return FINDINGS if any(row.differs for row in compare(runs)) else CONFORMANT
 
 

@@ -26,6 +26,7 @@ from ampybus_contract.harness.checkers import (
     unseen,
 )
 from ampybus_contract.harness.history import Event
+from ampybus_contract.harness.measurements import measurements
 from ampybus_contract.harness.recording import Head, write_history
 from ampybus_contract.harness.schedules import borne_by, play, schedules, smallest
 from ampybus_contract.harness.stage import Stage, changed_claims, claims
@@ -134,7 +135,8 @@ class Judge:
             return Result(check, Verdict.INCONCLUSIVE, str(trouble))
         if self.histories is not None:
             self._keep(check, history)
-        return verdict_on(check, history, checkers, self.contract)
+        result = verdict_on(check, history, checkers, self.contract)
+        return replace(result, measured=measurements(history))
 
     def _keep(self, check: str, history: Sequence[Event]) -> None:
         """Write the history of a check into the directory for them. Raises HistoryError where it cannot."""

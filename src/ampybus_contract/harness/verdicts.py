@@ -9,6 +9,8 @@ from typing import Any
 
 from ampybus_contract.harness.history import Anomaly, Event
 
+NOT_RUN = "the check did not run"
+
 
 class Verdict(StrEnum):
     """The ways a check can end; ``deselected`` was not asked for, a known deviation is a failure on file."""
@@ -25,7 +27,8 @@ class Verdict(StrEnum):
 class Result:
     """The verdict on one check, why, and for a failure what shows it.
 
-    ``unclaimed`` is the capability that the binding does not claim, where that is the reason.
+    ``unclaimed`` is the capability that the binding does not claim, where that is the reason; ``measured``
+    what the history measures, as ``harness.measurements`` has it.
     """
 
     check: str
@@ -33,6 +36,7 @@ class Result:
     reason: str = ""
     evidence: tuple[Mapping[str, Any], ...] = ()
     unclaimed: str | None = None
+    measured: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -42,13 +46,20 @@ class Result:
             "reason": self.reason,
             "evidence": list(self.evidence),
             "unclaimed": self.unclaimed,
+            "measured": list(self.measured),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Result:
         """The inverse of ``to_dict``."""
-        evidence = tuple(data["evidence"])
-        return cls(data["check"], Verdict(data["verdict"]), data["reason"], evidence, data["unclaimed"])
+        return cls(
+            data["check"],
+            Verdict(data["verdict"]),
+            data["reason"],
+            tuple(data["evidence"]),
+            data["unclaimed"],
+            tuple(data["measured"]),
+        )
 
 
 def evidence(anomalies: Sequence[Anomaly]) -> tuple[Mapping[str, Any], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def known(result: Result, deviations: Iterable[Deviation]) -> Result:
         for item in deviations:
             if result.check in item.checks:
                 reason = f"known until {item.expires}: {item.reason} ({item.issue}). {result.reason}"
-                return Result(result.check, Verdict.DEVIATION, reason, result.evidence)
+                return replace(result, verdict=Verdict.DEVIATION, reason=reason)
     return result
 
 

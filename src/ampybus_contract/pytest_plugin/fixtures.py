@@ -17,7 +17,7 @@ from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.pytest_plugin import ConformanceCheck
 from ampybus_contract.pytest_plugin.brokers import broker
 from ampybus_contract.pytest_plugin.deviations import known
-from ampybus_contract.pytest_plugin.run import HEADING, PROPERTY, ConformanceRun
+from ampybus_contract.pytest_plugin.run import HEADING, PROGRESS, PROPERTY, ConformanceRun
 from ampybus_contract.report.document import Heading
 
 FAILING = Path(".ampybus")
@@ -31,8 +31,10 @@ def ampybus_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
     context = broker(run.broker, run.binding, run.contract)
     capture = request.config.pluginmanager.get_plugin("capturemanager")
     aloud = capture.global_and_fixture_disabled() if capture is not None else nullcontext()
+    progress = request.config.pluginmanager.get_plugin(PROGRESS)
+    away = progress.hidden() if progress is not None else nullcontext()
     try:
-        with aloud:
+        with away, aloud:
             opened = context.__enter__()
     except AmpyBusError as error:
         pytest.exit(str(error), returncode=USAGE)

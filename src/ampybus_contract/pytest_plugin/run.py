@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,9 @@ from ampybus_contract.contract import Contract, data_directory, default_contract
 from ampybus_contract.contract.digest import spec_digest
 from ampybus_contract.errors import AmpyBusError, TargetError
 from ampybus_contract.exit_codes import FINDINGS, INCONCLUSIVE, INTERNAL, USAGE
-from ampybus_contract.harness.verdicts import Result, Verdict
+from ampybus_contract.harness.verdicts import NOT_RUN, Result, Verdict
 from ampybus_contract.pytest_plugin.deviations import read_deviations, stale
+from ampybus_contract.pytest_plugin.progress import LiveProgress, wanted
 from ampybus_contract.pytest_plugin.targets import binding_factory
 from ampybus_contract.report.annotations import annotated
 from ampybus_contract.report.document import Heading, RunReport, run_report
@@ -25,6 +27,7 @@ from ampybus_contract.report.terminal import render
 
 PROPERTY = "ampybus"
 HEADING = "ampybus-heading"
+PROGRESS = "ampybus-progress"
 
 
 class ConformanceRun:
@@ -57,12 +60,22 @@ class ConformanceRun:
         except AmpyBusError as error:
             pytest.exit(str(error), returncode=USAGE)
         self.results: dict[str, Result] = {}
+        self.deselected: set[str] = set()
+        self.collected: set[str] = set()
         self.broken: list[str] = []
         self.stale: list[str] = []
         self.heading: Heading | None = None
         suites = [str(path) for path in sorted(data_directory("conformance").glob("test_*.py"))]
         given = config.args_source is pytest.Config.ArgsSource.ARGS
         config.args[:] = [*config.args, *suites] if given else suites
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Say what runs now, where a person watches."""
+        plugins = session.config.pluginmanager
+        reporter: pytest.TerminalReporter | None = plugins.get_plugin("terminalreporter")
+        if reporter is not None and wanted(session.config, reporter):
+            texts = {name: rule.text for name, rule in self.contract.judged.items()}
+            plugins.register(LiveProgress(reporter, texts), PROGRESS)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -80,10 +93,18 @@ class ConformanceRun:
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Note what was not asked for."""
-        for item in items:
-            mark = item.get_closest_marker("ampybus")
-            if mark is not None:
-                self.results[mark.args[0]] = Result(mark.args[0], Verdict.DESELECTED)
+        self.deselected |= _checks(items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note what will run."""
+        self.collected |= _checks(session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Hear from a worker of xdist what it collected: nobody else collects then."""
+        said = getattr(node, "workeroutput", {}).get(PROPERTY, {})
+        self.deselected |= set(said.get("deselected", ()))
+        self.collected |= set(said.get("collected", ()))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take each verdict from the test's report, so that it also comes from another process."""
@@ -99,8 +120,11 @@ class ConformanceRun:
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """Complete the table and set the documented exit code."""
+        if hasattr(self.config, "workeroutput"):
+            said = {"deselected": sorted(self.deselected), "collected": sorted(self.collected)}
+            self.config.workeroutput[PROPERTY] = said
         for check in self.contract.judged:
-            self.results.setdefault(check, Result(check, Verdict.INCONCLUSIVE, "the check did not run"))
+            self.results.setdefault(check, self._without_verdict(check))
         verdicts = {result.verdict for result in self.results.values()}
         self.stale = list(stale(self.deviations, self.results))
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
@@ -113,6 +137,13 @@ class ConformanceRun:
         elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = USAGE
         return (yield)
+
+    def _without_verdict(self, check: str) -> Result:
+        """The result of a check that did not run. ``--lf`` leaves out whole files without a word."""
+        passed_over = self.config.getoption("lf", False) and check not in self.collected
+        if check in self.deselected or passed_over:
+            return Result(check, Verdict.DESELECTED)
+        return Result(check, Verdict.INCONCLUSIVE, NOT_RUN)
 
     def report(self) -> RunReport | None:
         """The run as a value, or None where no check came as far as a broker."""
@@ -139,6 +170,12 @@ class ConformanceRun:
                 terminalreporter.write_line(str(error), red=True)
             else:
                 terminalreporter.write_line(f"report: {path}")
+
+
+def _checks(items: Iterable[pytest.Item]) -> set[str]:
+    """The checks that tests are marked with."""
+    marks = [item.get_closest_marker("ampybus") for item in items]
+    return {mark.args[0] for mark in marks if mark is not None}
 
 
 def _known_profiles(words: str, contract: Contract) -> tuple[str, ...]:

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ampybus_contract.report.document import RunReport
+from ampybus_contract.harness.measurements import LATENCY
+from ampybus_contract.report.document import Judged, RunReport
+from ampybus_contract.report.plots import figures
 
 ABSENT = "absent"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One check in every run: a verdict each, ``absent`` where a run does not have it, and the reasons."""
+    """One check in every run: a verdict each, ``absent`` where a run does not have it, and the reasons.
+
+    ``latencies`` are in words, empty where a run measured none; they make no difference.
+    """
 
     id: str
     chapter: str
     text: str
     verdicts: tuple[str, ...]
     reasons: tuple[str, ...]
+    latencies: tuple[str, ...]
 
     @property
     def differs(self) -> bool:
@@ -40,13 +46,22 @@ def compare(runs: Sequence[RunReport]) -> list[Row]:
                 found[name].text,
                 tuple(str(item.verdict) if item else ABSENT for item in each),
                 tuple(item.reason if item else "" for item in each),
+                tuple(_latency(item) for item in each),
             )
         )
     return rows
 
 
-def render_comparison(runs: Sequence[RunReport]) -> Iterator[str]:
-    """The comparison as lines of text; checks on which the runs differ have a mark in front."""
+def _latency(item: Judged | None) -> str:
+    series = item and item.series(LATENCY)
+    return figures(series) if series else ""
+
+
+def render_comparison(runs: Sequence[RunReport], measured: bool = False) -> Iterator[str]:
+    """The comparison as lines of text; checks on which the runs differ have a mark in front.
+
+    ``measured`` adds a line for the latency that each run measured.
+    """
     for number, run in enumerate(runs, 1):
         heading = run.heading
         yield f"[{number}] {heading.binding} on {heading.broker_name}, seed {heading.seed}, {run.started_at}"
@@ -60,5 +75,8 @@ def render_comparison(runs: Sequence[RunReport]) -> Iterator[str]:
         mark = "*" if row.differs else " "
         cells = "".join(f"  {verdict:<12}" for verdict in row.verdicts)
         yield f"{mark} {row.id:<{width}}{cells}  {row.text}"
+        for number, words in enumerate(row.latencies, 1):
+            if measured and words:
+                yield f"  {'':<{width}}  [{number}] {LATENCY} {words}"
     yield ""
     yield f"{sum(row.differs for row in rows)} of {len(rows)} checks differ"

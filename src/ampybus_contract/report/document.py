@@ -55,7 +55,7 @@ class Clause:
 class Judged:
     """One check with its verdict; ``evidence`` as in ``harness.verdicts``, ``again`` is a command line.
 
-    ``optional``: not claimed, and its profile lets that be.
+    ``optional``: not claimed, and its profile lets that be. ``measured`` as in ``harness.measurements``.
     """
 
     id: str
@@ -68,6 +68,11 @@ class Judged:
     again: str
     profile: str = ""
     optional: bool = False
+    measured: tuple[Mapping[str, Any], ...] = ()
+
+    def series(self, name: str) -> Mapping[str, Any] | None:
+        """What was measured under that name, or None."""
+        return next((item for item in self.measured if item["name"] == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,7 @@ def run_report(
             again(heading, name),
             contract.profile_of(name).name,
             by_check[name].unclaimed in contract.profile_of(name).may_lack,
+            by_check[name].measured,
         )
         for name, rule in contract.judged.items()
         if name in by_check
@@ -178,6 +184,7 @@ def _from_dict(data: Mapping[str, Any]) -> RunReport:
                 "verdict": Verdict(item["verdict"]),
                 "requirements": tuple(Clause(**clause) for clause in item["requirements"]),
                 "evidence": tuple(item["evidence"]),
+                "measured": tuple(item.get("measured", ())),
             }
         )
         for item in data["checks"]

@@ -11,6 +11,7 @@ from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.report.comparison import Row, compare
 from ampybus_contract.report.document import RunReport
 from ampybus_contract.report.picture import picture
+from ampybus_contract.report.plots import figures, plots
 from ampybus_contract.report.terminal import header_changes, summed
 
 PAGES = Path(__file__).with_name("page")
@@ -38,7 +39,9 @@ def _render(template: str, **values: object) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(
+        figures=figures,
         picture=picture,
+        plots=plots,
         header_changes=header_changes,
         style=(PAGES / "page.css").read_text(encoding="utf-8"),
         script=(PAGES / "page.js").read_text(encoding="utf-8"),

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ampybus_contract.harness.verdicts import Verdict
+from ampybus_contract.harness.verdicts import NOT_RUN, Verdict
 from ampybus_contract.report.document import Judged, RunReport
+from ampybus_contract.report.plots import figures
 
 SHOWN_ANOMALIES = 1
+NAME = 10
 ALWAYS = (Verdict.PASS, Verdict.FAIL, Verdict.NOT_CLAIMED, Verdict.INCONCLUSIVE)
 EXPLAINED = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.DEVIATION)
 
@@ -25,8 +27,20 @@ def render(run: RunReport) -> Iterator[str]:
     yield from _table(run)
     yield from _profiles(run)
     for judged in run.checks:
-        if judged.verdict in EXPLAINED:
+        if judged.verdict in EXPLAINED and judged.reason != NOT_RUN:
             yield from _finding(judged)
+    left = [item.id for item in run.checks if item.reason == NOT_RUN]
+    if left:
+        yield ""
+        yield f"INCONCLUSIVE, did not run: {' '.join(left)}"
+
+
+def measured(run: RunReport) -> Iterator[str]:
+    """What each check measured, a line a series."""
+    yield ""
+    for item in run.checks:
+        for series in item.measured:
+            yield f"{item.id}  {series['name']:<{NAME}}  {series['count']:>6} values: {figures(series)}"
 
 
 def _table(run: RunReport) -> Iterator[str]:
