@@ -27,3 +27,8 @@ def test_low_priorities_slow_down_first(ampybus: ConformanceCheck) -> None:
         checkers.lost_write,
         checkers.unseen,
     )
+
+
+@pytest.mark.ampybus("BPR-04")
+def test_a_slow_consumer_loses_nothing(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.slow_consumer, checkers.lost_write, checkers.unseen, checkers.swallowed)

@@ -15,25 +15,27 @@ from ampybus_contract.bindings.protocol import Handler, Settlement, Subscription
 from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.bindings.transport import Transport
 from ampybus_contract.brokers.memory import MemorySource
-from ampybus_contract.brokers.nats_server import nats_server
+from ampybus_contract.brokers.nats_server import NatsServer, nats_server
 from ampybus_contract.brokers.nats_stream import NatsSource
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import data_directory, default_contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import PublishError
 from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge
+from ampybus_contract.harness.kill_matrix import impatient
 from ampybus_contract.harness.mutants import Mutant, mutants
 from ampybus_contract.harness.suites import suites
 from ampybus_contract.harness.verdicts import Verdict
 
 SUITES = suites()
 MUTANTS = mutants()
+OWN_NATS = NatsSource("", "", "", server=NatsServer(Path(), ""))
 
 
 @pytest.fixture(scope="module")
 def nats() -> Iterator[NatsSource]:
     with nats_server() as server:
-        yield NatsSource(server.url, default_contract().topic.prefix, "nats")
+        yield NatsSource(server.url, default_contract().topic.prefix, "nats", server=server)
 
 
 def verdict(
@@ -41,7 +43,7 @@ def verdict(
 ) -> Verdict:
     suite = SUITES[check]
     return (
-        Judge(default_contract(), broker, factory, 1, patience=patience)
+        Judge(impatient(default_contract()), broker, factory, 1, patience=patience)
         .judge(check, suite.scenario, suite.checkers)
         .verdict
     )
@@ -67,7 +69,7 @@ def test_a_mutant_fails_its_check_on_the_simulator(mutant: Mutant) -> None:
 
 @pytest.mark.parametrize(
     "mutant",
-    [mutant for mutant in MUTANTS if not mutant.virtual and applies(mutant.check, NatsSource("", "", ""))],
+    [mutant for mutant in MUTANTS if not mutant.virtual and applies(mutant.check, OWN_NATS)],
     ids=lambda mutant: re.sub(r"\W+", "-", mutant.name),
 )
 def test_a_mutant_fails_its_check_on_a_real_server(mutant: Mutant, nats: NatsSource) -> None:

@@ -39,7 +39,7 @@ def command(fault: str = "") -> list[str]:
 @pytest.fixture(scope="module")
 def nats() -> Iterator[NatsSource]:
     with nats_server() as server:
-        yield NatsSource(server.url, CONTRACT.topic.prefix, "nats")
+        yield NatsSource(server.url, CONTRACT.topic.prefix, "nats", server=server)
 
 
 def judged(nats: NatsSource, check: str, fault: str = "") -> Result:

@@ -133,7 +133,7 @@ def test_renewed_certificates_are_taken_without_a_restart_of_anybody(bars: Envel
     with nats_server(tls=True) as server:
         own = server.certificates
         assert own is not None
-        source = NatsSource(server.url, "ampy", "n", own.files, MINIMUM, server.renew_certificates)
+        source = NatsSource(server.url, "ampy", "n", own.files, MINIMUM, server)
         source.verify()
         assert "rotation" in source.levers
         old_ca = Path(shutil.copy(own.ca, tmp_path / "ca.pem"))

@@ -32,7 +32,7 @@ def secured() -> Iterator[NatsSource]:
     with nats_server(tls=True) as server:
         assert server.certificates is not None
         files = server.certificates.files
-        source = NatsSource(server.url, "ampy", "nats", files, MINIMUM, server.renew_certificates)
+        source = NatsSource(server.url, "ampy", "nats", files, MINIMUM, server)
         source.verify()
         yield source
 

@@ -28,7 +28,8 @@ from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import BrokerError, PublishError
 
 CONNECT_SECONDS = 5.0
-RECONNECTS = 60
+RECONNECTS = -1
+RECONNECT_SECONDS = 0.25
 PUBLISH_SECONDS = 2.0
 NAMES_KEPT = 1_024
 READER_SECONDS = 3_600.0
@@ -85,6 +86,7 @@ class NatsTransport:
                 await client.connect(
                     servers(endpoint.url),
                     max_reconnect_attempts=RECONNECTS,
+                    reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # declared as int, taken as seconds
                     error_cb=self._hear,
                     inbox_prefix=endpoint.inbox,
                     tls=context,

@@ -8,6 +8,7 @@ reconnect nothing newer is handed on before what was lost has come again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 
@@ -55,10 +56,11 @@ class NatsPull:
                 yield incoming_of(message, self.added, self)
 
     async def acknowledge(self, message: Msg) -> None:
-        """Settle a message for good."""
+        """Settle a message for good. What cannot be told now comes again, and is known then."""
         self.held.pop(message.metadata.sequence.stream, None)
         self.acknowledged.append(message.reply)
-        await message.ack()
+        with contextlib.suppress(nats.errors.Error):
+            await message.ack()
 
     async def prolong(self) -> None:
         """Tell the server that what is in hand is being worked on."""

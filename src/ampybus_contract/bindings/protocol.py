@@ -130,7 +130,15 @@ class Slows(Protocol):
 
 
 @runtime_checkable
-class Resumes(Protocol):
+class Kills(Protocol):
+    """What a binding that claims ``kill`` or ``checkpoint`` offers too."""
+
+    async def kill(self) -> None:
+        """End as a killed process does: nothing in hand is finished, stored or told any more."""
+
+
+@runtime_checkable
+class Resumes(Kills, Protocol):
     """What a binding that claims ``checkpoint`` offers too."""
 
     async def resume(self, subscription: Subscription, handler: Handler) -> None:
@@ -140,6 +148,3 @@ class Resumes(Protocol):
         written after the effect, and found there by the next binding that is started with that directory.
         Without one everything is handed over. A group has one such reader at a time.
         """
-
-    async def kill(self) -> None:
-        """End as a killed process does: nothing in hand is finished, stored or told any more."""

@@ -39,7 +39,7 @@ STOP_SECONDS = 5.0
 PUBLISH_ATTEMPTS = 2
 REDRIVE_SECONDS = 2.0
 CAPABILITIES = frozenset(
-    {"retry", "deduplication", "dlq", "redrive", "durable_effects", "backpressure", "pointer"}
+    {"retry", "deduplication", "dlq", "redrive", "durable_effects", "backpressure", "pointer", "kill"}
     | {"metrics", "logs", "tracing"}
 )
 

@@ -20,6 +20,28 @@ class Renews(Protocol):
 
 
 @runtime_checkable
+class Restarts(Protocol):
+    """A probe of a broker whose process is ours (``restart``): killed and started again with its data."""
+
+    async def kill(self) -> None:
+        """End the broker at once, as kill -9 does."""
+
+    async def restart(self) -> None:
+        """Start it again at the same address, and wait until it takes clients."""
+
+
+@runtime_checkable
+class Pauses(Protocol):
+    """A probe of a broker whose process can be stopped where it is (``pause``)."""
+
+    async def pause(self) -> None:
+        """Connections stay open, nothing answers."""
+
+    async def go_on(self) -> None:
+        """Let it go on."""
+
+
+@runtime_checkable
 class Clock(Protocol):
     """A probe that knows by which time the broker stamps what it stores (``clock``)."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import nats.errors
 import nats.js.errors
@@ -25,11 +25,37 @@ from ampybus_contract.errors import BrokerError
 T = TypeVar("T")
 CONNECT_SECONDS = 5
 READ_SECONDS = 5.0
+READY_SECONDS = 15.0
 GAPS = {
+    "cluster": "it is not a cluster of the run's own; embedded:nats-cluster is",
+    "proxy": "its certificate is not for the address of a proxy",
     "tls": "it was reached by plain text; embedded:nats-tls and tls:// URLs are not",
     "mtls": "it lets clients in that have no certificate",
     "rotation": "its certificates are not the run's own",
+    "restart": "its process is not the run's own",
+    "pause": "its process is not the run's own",
 }
+RECONNECTS = 600
+RECONNECT_SECONDS = 0.05
+
+
+class ServerProcess(Protocol):
+    """A server that is the run's own."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def restart(self) -> None:
+        """Start it again where it was."""
+
+    def pause(self) -> None:
+        """Stop it where it is."""
+
+    def resume(self) -> None:
+        """Let it go on."""
+
+    def renew_certificates(self) -> None:
+        """Give it other certificates, and its clients."""
 
 
 class NatsProbe:
@@ -40,31 +66,59 @@ class NatsProbe:
         jetstream: JetStreamContext,
         stream: str,
         subjects: Sequence[str],
-        renew: Callable[[], None] | None = None,
+        server: ServerProcess | None = None,
     ) -> None:
         self.jetstream = jetstream
-        self.renew = renew
+        self.server = server
         self.stream = stream
         self.subjects = subjects
 
     async def inject(self, envelope: Envelope) -> None:
         """Publish without ``Nats-Msg-Id``, so that the server takes duplicates for what they are."""
-        with _broker_errors():
+        with broker_errors():
             await self.jetstream.publish(envelope.topic, envelope.payload, headers=dict(envelope.headers))
 
     async def stored(self) -> list[Envelope]:
         """Everything in the stream."""
-        with _broker_errors():
+        with broker_errors():
             return await self._stored()
 
     async def renew_certificates(self) -> None:
         """By new files and a signal. Raises BrokerError where the server is not the run's own."""
-        if self.renew is None:
-            raise BrokerError(
-                "BROKER expected a server with certificates of ours, got a given one. "
-                "Fix: use embedded:nats-tls"
-            )
-        await asyncio.to_thread(self.renew)
+        await asyncio.to_thread(self._own.renew_certificates)
+
+    async def kill(self) -> None:
+        """By a signal. Raises BrokerError where the server is not the run's own."""
+        await asyncio.to_thread(self._own.kill)
+
+    async def restart(self) -> None:
+        """On the same port; the probe's own client is back when this returns."""
+        await asyncio.to_thread(self._own.restart)
+        with broker_errors():
+            async with asyncio.timeout(READY_SECONDS):
+                while not await self._answers():
+                    await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _answers(self) -> bool:
+        try:
+            await self.jetstream.stream_info(self.stream)
+        except (nats.errors.Error, TimeoutError):
+            return False
+        return True
+
+    async def pause(self) -> None:
+        """By a signal."""
+        self._own.pause()
+
+    async def go_on(self) -> None:
+        """By a signal."""
+        self._own.resume()
+
+    @property
+    def _own(self) -> ServerProcess:
+        if self.server is None:
+            raise BrokerError("BROKER expected a server of the run's own, got a given one. Fix: use embedded")
+        return self.server
 
     async def now(self) -> int:
         """This machine's time, which a server elsewhere shares within the slack of a lookup."""
@@ -84,25 +138,25 @@ class NatsProbe:
 
     async def redeliver_after(self, seconds: float) -> None:
         """By the ack wait of every consumer there is."""
-        with _broker_errors():
+        with broker_errors():
             for info in await self.jetstream.consumers_info(self.stream):
                 config = replace(info.config, ack_wait=seconds)
                 await self.jetstream.add_consumer(self.stream, config)
 
     async def held(self) -> int:
         """Unacknowledged, of the consumer that has most."""
-        with _broker_errors():
+        with broker_errors():
             infos = await self.jetstream.consumers_info(self.stream)
         return max((info.num_ack_pending or 0 for info in infos), default=0)
 
     async def backlog(self) -> int:
         """Pending and unacknowledged, over all consumers."""
-        with _broker_errors():
+        with broker_errors():
             infos = await self.jetstream.consumers_info(self.stream)
         return sum((info.num_pending or 0) + (info.num_ack_pending or 0) for info in infos)
 
     async def _update(self, **settings: Any) -> None:
-        with _broker_errors():
+        with broker_errors():
             config = (await self.jetstream.stream_info(self.stream)).config
             await self.jetstream.update_stream(replace(config, **settings))
 
@@ -128,6 +182,8 @@ class NatsProbe:
 class NatsSource:
     """A server by URL. Makes and deletes streams of its own and touches no others."""
 
+    replicas = 1
+
     def __init__(
         self,
         url: str,
@@ -135,13 +191,14 @@ class NatsSource:
         name: str,
         tls: TlsFiles | None = None,
         tls_minimum: str = "",
-        renew: Callable[[], None] | None = None,
+        server: ServerProcess | None = None,
     ) -> None:
-        self.levers = LEVERS
         self.gaps: Mapping[str, str] = GAPS
-        self.renew = renew
+        self.server = server
         self.url = url
         self.tls = files_for(url, tls)
+        self.levers = LEVERS | ({"proxy"} if self.tls is None or server is not None else set())
+        self.levers |= {"restart", "pause"} if server is not None else set()
         self.tls_minimum = tls_minimum
         self.prefix = prefix
         self.name = name
@@ -165,7 +222,7 @@ class NatsSource:
                     "for this account. Fix: start nats-server with -js"
                 ) from error
             if self.tls is not None:
-                self.levers |= {"tls"} | ({"rotation"} if self.renew is not None else set())
+                self.levers |= {"tls"} | ({"rotation"} if self.server is not None else set())
                 if not await self._open_to_all():
                     self.levers |= {"mtls"}
             return {
@@ -192,18 +249,28 @@ class NatsSource:
         async with self._client() as client:
             jetstream = client.jetstream(timeout=READ_SECONDS)
             try:
-                await jetstream.add_stream(name=name, subjects=[f"{self.prefix}.>"])
+                await self._add(jetstream, name)
             except nats.js.errors.APIError as error:
                 raise BrokerError(
                     f"BROKER expected a server on which no stream covers {self.prefix}.>, got: "
                     f"{error.description}. Fix: use an account or a server of its own for conformance runs"
                 ) from error
             try:
-                probe = NatsProbe(jetstream, name, [f"{self.prefix}.>"], self.renew)
-                yield Endpoint(self.url, name, tls=self.tls), probe
+                probe = self._probe(jetstream, name)
+                yield Endpoint(await self._entrance(probe), name, tls=self.tls), probe
             finally:
-                with _broker_errors():
+                with broker_errors():
                     await jetstream.delete_stream(name)
+
+    async def _add(self, jetstream: JetStreamContext, name: str) -> None:
+        await jetstream.add_stream(name=name, subjects=[f"{self.prefix}.>"], num_replicas=self.replicas)
+
+    def _probe(self, jetstream: JetStreamContext, name: str) -> NatsProbe:
+        return NatsProbe(jetstream, name, [f"{self.prefix}.>"], self.server)
+
+    async def _entrance(self, _probe: NatsProbe) -> str:
+        """The URL that a binding is given."""
+        return self.url
 
     @asynccontextmanager
     async def _client(self, tls: TlsFiles | None = None) -> AsyncIterator[NatsClient]:
@@ -215,8 +282,9 @@ class NatsSource:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await client.connect(
                     servers(self.url),
-                    allow_reconnect=False,
-                    max_reconnect_attempts=1,
+                    allow_reconnect=self.server is not None,
+                    max_reconnect_attempts=1 if self.server is None else RECONNECTS,
+                    reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # declared as int, taken as seconds
                     error_cb=quiet,
                     tls=None if tls is None else tls.context(self.tls_minimum),
                 )
@@ -232,7 +300,8 @@ class NatsSource:
 
 
 @contextmanager
-def _broker_errors() -> Iterator[None]:
+def broker_errors() -> Iterator[None]:
+    """Raise BrokerError for what nats-py raises where the server does not answer as it should."""
     try:
         yield
     except (nats.errors.Error, TimeoutError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from ampybus_contract.bindings.memory import MemoryTransport
@@ -21,6 +21,7 @@ from ampybus_contract.harness.verdicts import Verdict
 
 SEED = 1
 REAL_PATIENCE_SECONDS = 1.0
+RECOVERY_SECONDS = 4
 MUST = "MUST"
 
 
@@ -56,70 +57,67 @@ class KillMatrix:
 class Ground:
     """Where mutants are judged: a broker, the transport that speaks to it, and the patience in seconds.
 
-    ``secured`` opens a real server with TLS, for the checks that this broker cannot show.
+    ``beyond`` opens another ground for the checks that this broker cannot show.
     """
 
     broker: Broker
     transport: type[Transport]
     patience: float
-    secured: Callable[[], Ground]
+    beyond: Callable[[], Ground] | None = None
 
     def shows(self, check: str, contract: Contract) -> bool:
         """Whether the broker has what a check needs."""
         return {*contract.checks[check].needs} <= getattr(self.broker, "levers", frozenset())
 
+    def where(self, check: str, contract: Contract) -> Ground:
+        """This ground or, where it cannot show a check, the first one beyond that can or is the last."""
+        if self.beyond is None or self.shows(check, contract):
+            return self
+        return self.beyond().where(check, contract)
+
 
 @contextmanager
 def _memory(contract: Contract) -> Iterator[Ground]:
-    with _securable(contract) as secured:
-        yield Ground(MemorySource(), MemoryTransport, PATIENCE_SECONDS, secured)
+    with _at_need(partial(_nats, contract)) as beyond:
+        yield Ground(MemorySource(), MemoryTransport, PATIENCE_SECONDS, beyond)
 
 
 @contextmanager
-def _nats(contract: Contract) -> Iterator[Ground]:
+def _nats(contract: Contract, tls: bool = False) -> Iterator[Ground]:
     from ampybus_contract.bindings.nats import NatsTransport  # noqa: PLC0415  needs an extra
     from ampybus_contract.brokers.nats_server import nats_server  # noqa: PLC0415  needs an extra
     from ampybus_contract.brokers.nats_stream import NatsSource  # noqa: PLC0415  needs an extra
 
-    with nats_server() as server, _securable(contract) as secured:
-        source = NatsSource(server.url, contract.topic.prefix, "nats")
-        yield Ground(source, NatsTransport, REAL_PATIENCE_SECONDS, secured)
+    with nats_server(tls=tls) as server, _at_need(partial(_nats, contract, True)) as beyond:
+        files = None if server.certificates is None else server.certificates.files
+        minimum = contract.security.tls_minimum
+        source = NatsSource(server.url, contract.topic.prefix, "nats", files, minimum, server)
+        source.verify()
+        yield Ground(source, NatsTransport, REAL_PATIENCE_SECONDS, None if tls else beyond)
 
 
 @contextmanager
-def _securable(contract: Contract) -> Iterator[Callable[[], Ground]]:
-    """What opens a nats-server with TLS when it is first asked for."""
+def _at_need(opened: Callable[[], AbstractContextManager[Ground]]) -> Iterator[Callable[[], Ground]]:
+    """What opens a ground when it is first asked for."""
     with ExitStack() as stack:
 
         @cache
-        def secured() -> Ground:
-            return stack.enter_context(_secured(contract))
+        def beyond() -> Ground:
+            return stack.enter_context(opened())
 
-        yield secured
-
-
-@contextmanager
-def _secured(contract: Contract) -> Iterator[Ground]:
-    from ampybus_contract.bindings.nats import NatsTransport  # noqa: PLC0415  needs an extra
-    from ampybus_contract.brokers.nats_server import nats_server  # noqa: PLC0415  needs an extra
-    from ampybus_contract.brokers.nats_stream import NatsSource  # noqa: PLC0415  needs an extra
-
-    with nats_server(tls=True) as server:
-        assert server.certificates is not None
-        source = NatsSource(
-            server.url,
-            contract.topic.prefix,
-            "nats",
-            server.certificates.files,
-            contract.security.tls_minimum,
-            server.renew_certificates,
-        )
-        source.verify()
-        made = Ground(source, NatsTransport, REAL_PATIENCE_SECONDS, lambda: made)
-        yield made
+        yield beyond
 
 
-GROUNDS = {"memory": _memory, "nats": _nats}
+GROUNDS: Mapping[str, Callable[[Contract], AbstractContextManager[Ground]]] = {
+    "memory": _memory,
+    "nats": _nats,
+}
+
+
+def impatient(contract: Contract) -> Contract:
+    """The contract with a recovery time in which a mutant that does not recover shows soon."""
+    levels = replace(contract.service_levels, recovery_time_seconds=RECOVERY_SECONDS)
+    return replace(contract, service_levels=levels)
 
 
 def ground(name: str, contract: Contract) -> AbstractContextManager[Ground]:
@@ -140,9 +138,9 @@ def verdicts(contract: Contract, place: Ground, build: Build, checks: Sequence[s
     """The verdict of each of the checks on a binding, which is built for the ground of each."""
     found = {}
     for check in checks:
-        there = place if place.shows(check, contract) else place.secured()
+        there = place.where(check, contract)
         factory = partial(_built, build, there, contract)
-        judge = Judge(contract, there.broker, factory, SEED, patience=there.patience)
+        judge = Judge(impatient(contract), there.broker, factory, SEED, patience=there.patience)
         found[check] = judge.judge(check, suites()[check].scenario, suites()[check].checkers).verdict
     return found
 

@@ -16,6 +16,7 @@ from ampybus_contract.bindings.protocol import (
     Crashes,
     Endpoint,
     Handler,
+    Kills,
     Lags,
     Redrives,
     Replays,
@@ -24,7 +25,7 @@ from ampybus_contract.bindings.protocol import (
     Slows,
     Subscription,
 )
-from ampybus_contract.brokers.levers import Clock, Holds, Levers, Renews
+from ampybus_contract.brokers.levers import Clock, Holds, Levers, Pauses, Renews, Restarts
 from ampybus_contract.brokers.location import with_credentials
 from ampybus_contract.brokers.protocol import Probe
 from ampybus_contract.contract import Contract
@@ -47,6 +48,7 @@ START_SECONDS = 6.0
 MOST_DELIVERIES = 1_000
 RESUME_SECONDS = 15.0
 RETRY_SECONDS = 0.1
+RETRY_GROWTH = 1.1
 NOWHERE = "127.0.0.1:1"
 NOTHING = Envelope("", Headers({}), b"")
 
@@ -114,6 +116,20 @@ class Stage:
         """The ways to disturb the broker. Raises BrokerError where it has none."""
         if not isinstance(self.probe, Levers):
             raise BrokerError("BROKER expected one that can be disturbed, got none. Fix: use another broker")
+        return self.probe
+
+    @property
+    def restarts(self) -> Restarts:
+        """The way to kill the broker. Raises BrokerError where it is not ours."""
+        if not isinstance(self.probe, Restarts):
+            raise BrokerError("BROKER expected one that can be killed, got none. Fix: use another broker")
+        return self.probe
+
+    @property
+    def pauses(self) -> Pauses:
+        """The way to let the broker stand still. Raises BrokerError where it is not ours."""
+        if not isinstance(self.probe, Pauses):
+            raise BrokerError("BROKER expected one that can be paused, got none. Fix: use another broker")
         return self.probe
 
     async def now(self) -> int:
@@ -311,8 +327,8 @@ class Stage:
 
     async def kill(self) -> None:
         """End the binding at once, and start another in its place, with the same state."""
-        if not isinstance(self.binding, Resumes):
-            raise BindingCrashError("BINDING expected resume() and kill(), as claimed. Fix: add the methods")
+        if not isinstance(self.binding, Kills):
+            raise BindingCrashError("BINDING expected kill(), as claimed. Fix: add the method")
         await self._call("kill", self.binding.kill())
         self.alive = False
         self.fault("the binding was killed")
@@ -479,16 +495,19 @@ class Stage:
             raise BrokerError("BROKER expected certificates of ours, got a given broker. Fix: use embedded")
         await self.probe.renew_certificates()
 
-    async def publish_until_acknowledged(self, domain: str) -> list[Envelope]:
-        """Publish one message after another until one is acknowledged, for ``RESUME_SECONDS`` at most."""
+    async def publish_until_acknowledged(
+        self, domain: str, seconds: float = RESUME_SECONDS
+    ) -> list[Envelope]:
+        """Publish one message after another until one is acknowledged, for so long at most."""
         made: list[Envelope] = []
-        deadline = asyncio.get_running_loop().time() + RESUME_SECONDS
-        while asyncio.get_running_loop().time() < deadline:
+        clock = asyncio.get_running_loop()
+        deadline, pause = clock.time() + seconds, RETRY_SECONDS
+        while clock.time() < deadline:
             made.append(self.workload.envelope(domain))
-            await self.publish(made[-1])
-            if self.history[-1].outcome is Outcome.OK:
+            if await self.publish_one(made[-1], "producer") is Outcome.OK:
                 break
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(pause)
+            pause *= RETRY_GROWTH
         return made
 
     async def _fails(self, what: str, binding: Binding, endpoint: Endpoint) -> bool:

@@ -158,8 +158,8 @@ def _nats(wanted: Wanted, contract: Contract) -> Iterator[Broker]:
         return
     with nats_server(tls=wanted.word == "embedded:nats-tls") as server:
         name, own = "NATS JetStream, embedded", server.certificates
-        files, renew = (None, None) if own is None else (own.files, server.renew_certificates)
-        source = NatsSource(server.url, contract.topic.prefix, name, files, minimum, renew)
+        files = None if own is None else own.files
+        source = NatsSource(server.url, contract.topic.prefix, name, files, minimum, server)
         source.verify()
         source.settings = {**source.settings, "sync": "always", "replicas": "1"}
         yield source

@@ -28,7 +28,7 @@ from ampybus_contract.harness.checkers.delivery import (
     swallowed,
     unseen,
 )
-from ampybus_contract.harness.checkers.encryption import not_resumed, stranger_trusted
+from ampybus_contract.harness.checkers.encryption import stranger_trusted
 from ampybus_contract.harness.checkers.envelope import (
     header_changed,
     id_rewritten,
@@ -60,6 +60,7 @@ from ampybus_contract.harness.checkers.pointers import (
     object_unverified,
 )
 from ampybus_contract.harness.checkers.positions import nonmonotonic, poll_skip
+from ampybus_contract.harness.checkers.progress import not_resumed, wedged
 from ampybus_contract.harness.checkers.publishing import (
     broken_on_wire,
     definite_but_stored,
@@ -169,4 +170,5 @@ __all__ = [
     "unknown_header_changed",
     "unseen",
     "violation_accepted",
+    "wedged",
 ]

@@ -1,4 +1,4 @@
-"""Connections that should not be, and such as do not come back (section 17, D35)."""
+"""Connections that should not be (section 17, D35)."""
 
 from __future__ import annotations
 
@@ -21,25 +21,6 @@ def stranger_trusted(history: History, _contract: Contract) -> list[Anomaly]:
     if not any(item.pattern for item in met):
         found.append(Anomaly("Nothing was met that is to be refused.", tuple(history[:1])))
     return found
-
-
-def not_resumed(history: History, _contract: Contract) -> list[Anomaly]:
-    """Nothing is published, or nothing takes effect, after the last fault, which was healed at once.
-
-    Sample: fault, publish a info, publish b info.
-    """
-    faults = [position for position, item in enumerate(history) if item.operation is Operation.FAULT]
-    if not faults:
-        return [Anomaly("Nothing was disturbed, so nothing could resume.", tuple(history[:1]))]
-    last, later = history[faults[-1]], history[faults[-1] :]
-    stored = {item.id for item in later if item.operation is Operation.PUBLISH and item.outcome is Outcome.OK}
-    if not stored:
-        failed = [item for item in later if item.operation is Operation.PUBLISH][-1:]
-        return [Anomaly(f"No publish was acknowledged any more after {last.error}.", (last, *failed))]
-    applied = {item.id for item in later if item.operation is Operation.EFFECT}
-    if not stored & applied:
-        return [Anomaly(f"Nothing took effect any more after {last.error}.", (last,))]
-    return []
 
 
 def _wrong(item: Event) -> str:

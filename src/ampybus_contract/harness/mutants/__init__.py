@@ -9,6 +9,7 @@ from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.harness.mutants import (
     backpressure,
     dead_letters,
+    disturbed,
     encryption,
     envelope,
     faults,
@@ -41,6 +42,7 @@ CHAPTERS = (
     replay,
     backpressure,
     faults,
+    disturbed,
 )
 
 __all__ = ["Mutant", "mutants"]

@@ -3,6 +3,15 @@
 from ampybus_contract.harness.scenarios.backpressure import behind, held_handlers, slowed_producer
 from ampybus_contract.harness.scenarios.chaos import chaos
 from ampybus_contract.harness.scenarios.dead_letters import poison
+from ampybus_contract.harness.scenarios.disturbed import (
+    cut_link,
+    healed_link,
+    killed_broker,
+    killed_consumer,
+    paused_broker,
+    slow_consumer,
+    slow_link,
+)
 from ampybus_contract.harness.scenarios.encryption import (
     old_peer,
     plain_peer,
@@ -73,6 +82,7 @@ __all__ = [
     "compression_threshold",
     "crash_before_ack",
     "credentials",
+    "cut_link",
     "dead_letter_outage",
     "decompression_bomb",
     "duplicates",
@@ -81,11 +91,14 @@ __all__ = [
     "every_name",
     "failing_dead_letters",
     "fast_clock",
+    "healed_link",
     "held_handlers",
     "held_key",
     "hopeless",
     "keyed_stream",
     "keyed_stream_with_retries",
+    "killed_broker",
+    "killed_consumer",
     "killed_in_the_middle",
     "lost_ack",
     "lost_acks",
@@ -94,6 +107,7 @@ __all__ = [
     "old_peer",
     "one_key",
     "other_case",
+    "paused_broker",
     "payload_sizes",
     "personal_data",
     "plain_peer",
@@ -109,6 +123,8 @@ __all__ = [
     "same_dedupe_key",
     "same_window_twice",
     "separators",
+    "slow_consumer",
+    "slow_link",
     "slowed_producer",
     "snapshots",
     "steps",
