@@ -9,6 +9,7 @@ import secrets
 import signal
 from collections import deque
 from collections.abc import Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
 from ampybus_contract.bindings.process_lines import (
@@ -122,6 +123,15 @@ class ProcessBinding:
     async def lag(self, group: str) -> int:
         """What a group has not settled."""
         return int((await self._ask("lag", group=group)).get("count", 0))
+
+    async def capture(self, pattern: str, session: Path) -> None:
+        """Write a session file."""
+        await self._ask("capture", pattern=pattern, path=str(session))
+
+    async def audit(self, session: Path) -> Sequence[tuple[str, int]]:
+        """What is wrong with a session file."""
+        found = (await self._ask("audit", path=str(session))).get("damages", [])
+        return [(str(item["damage"]), int(item["number"])) for item in found]
 
     async def slow_down(self, levels: int) -> None:
         """Hold back the lowest priorities."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ampybus_contract.brokers.endpoint import Endpoint
 from ampybus_contract.envelope import Envelope
 
 __all__ = [
+    "Audits",
     "Binding",
     "Crashes",
     "Endpoint",
     "Handler",
+    "Kills",
     "Lags",
     "Redrives",
     "Replays",
@@ -147,4 +150,18 @@ class Resumes(Kills, Protocol):
         The checkpoint is the high watermark of each partition or key. It is kept in ``endpoint.state``,
         written after the effect, and found there by the next binding that is started with that directory.
         Without one everything is handed over. A group has one such reader at a time.
+        """
+
+
+@runtime_checkable
+class Audits(Protocol):
+    """What a binding that claims ``audit`` offers too."""
+
+    async def capture(self, pattern: str, session: Path) -> None:
+        """Write what is stored under a pattern, in stored order, as ``schema/session.schema.json`` says."""
+
+    async def audit(self, session: Path) -> Sequence[tuple[str, int]]:
+        """What is wrong with a session (D37), nothing for a good one: each record by its number, and how.
+
+        It was ``tampered`` with, it is ``missing``, or it is there more than once: ``doubled``.
         """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,19 +16,20 @@ from ampybus_contract.bindings.effects import EffectStore, MemoryEffects, Sqlite
 from ampybus_contract.bindings.observer import Observer
 from ampybus_contract.bindings.protocol import Endpoint, Handler, Subscription
 from ampybus_contract.bindings.replay import Replayer
+from ampybus_contract.bindings.sessions import damages, payload_hash, write_session
 from ampybus_contract.bindings.transport import (
     Encrypts,
     Follows,
     Incoming,
     Measures,
     Reads,
+    Span,
     Transport,
 )
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.contract.model import RetryRule
 from ampybus_contract.envelope import Envelope, Topic
-from ampybus_contract.envelope.codec import decompress
-from ampybus_contract.errors import BlobError, DecodeError, PublishError, TopicError
+from ampybus_contract.errors import BlobError, PublishError, TopicError
 from ampybus_contract.validation import Finding, validate
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class ReferenceBinding:
         """What it claims; some of it depends on what the transport can do."""
         offered = {
             "replay": isinstance(self.transport, Reads),
+            "audit": isinstance(self.transport, Reads),
             "checkpoint": isinstance(self.transport, Follows),
             "lag": isinstance(self.transport, Measures),
             "tls": isinstance(self.transport, Encrypts),
@@ -254,6 +255,16 @@ class ReferenceBinding:
         """Hand the sink what requests on the control topic ask for, from now on."""
         await self.replayer_class(self, subscription, handler).start()
 
+    async def capture(self, pattern: str, session: Path) -> None:
+        """Write what is stored under a pattern into a session file (D37). Raises BrokerError."""
+        assert isinstance(self.transport, Reads)
+        found = [item.envelope async for item in self.transport.read(pattern, Span(None, None))]
+        write_session(session, pattern, found, self.contract)
+
+    async def audit(self, session: Path) -> Sequence[tuple[str, int]]:
+        """What is wrong with a session file, by the numbers of records. Raises HistoryError."""
+        return damages(session)
+
     def alone(self, group: str, identities: Sequence[str]) -> asyncio.Lock:
         """Held while a group settles a message, so that it is not applied live and replayed at once."""
         return self.turns.setdefault(f"{group} {identities[:1]}", asyncio.Lock())
@@ -301,16 +312,10 @@ class ReferenceBinding:
         """The envelope for the DLQ: payload and headers unchanged, reason, origin and hash added."""
         rule = self.contract.dead_letter
         topic = self._dead_letter_topic(envelope.topic)
-        plain = envelope.payload
-        if envelope.headers.get("content_encoding") in self.contract.payload.encodings:
-            try:
-                plain = decompress(envelope.payload, self.contract.payload.decoded_at_most)
-            except DecodeError:
-                plain = envelope.payload
         added: dict[str, str | None] = {
             rule.headers["reason"]: f"{rule.codes[kind]}: {detail}",
             rule.headers["origin"]: envelope.topic,
-            rule.headers["payload_hash"]: f"sha256:{hashlib.sha256(plain).hexdigest()}",
+            rule.headers["payload_hash"]: payload_hash(envelope, self.contract),
         }
         return Envelope(topic, envelope.headers.with_(**added), envelope.payload)
 

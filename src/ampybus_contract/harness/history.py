@@ -23,7 +23,9 @@ class Operation(StrEnum):
     metrics, one record, one span. A ``secret`` is a password that the binding was given, a ``show`` a text
     that it gave out. A ``connect`` is a binding that was started on another endpoint and published there; its
     pattern says why it must not, its count how many bytes a stranger could read. An ``ack`` is a consumer's
-    acknowledgement, in recordings of those who see it.
+    acknowledgement, in recordings of those who see it. A ``capture`` is one record of a session file: its
+    count is the number there, its error the payload hash there, its pattern what was captured. A ``tamper``
+    is what was done to the record of that number, an ``audit`` what the binding found.
     """
 
     SUBSCRIBE = "subscribe"
@@ -49,6 +51,9 @@ class Operation(StrEnum):
     LOG = "log"
     SPAN = "span"
     CONNECT = "connect"
+    CAPTURE = "capture"
+    TAMPER = "tamper"
+    AUDIT = "audit"
 
 
 class Outcome(StrEnum):

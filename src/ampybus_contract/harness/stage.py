@@ -9,9 +9,11 @@ import traceback
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from ampybus_contract.bindings.protocol import (
+    Audits,
     Binding,
     Crashes,
     Endpoint,
@@ -35,6 +37,7 @@ from ampybus_contract.errors import BindingCrashError, BrokerError, PublishError
 from ampybus_contract.harness.checkers import is_dead_letter
 from ampybus_contract.harness.history import Event, Operation, Outcome
 from ampybus_contract.harness.objects import Objects
+from ampybus_contract.harness.sessions import Session
 from ampybus_contract.harness.telemetry import shown
 from ampybus_contract.harness.workload import Workload
 from ampybus_contract.validation import InvalidEnvelopeError
@@ -250,6 +253,39 @@ class Stage:
         self.binding = self.make()
         assert self.endpoint is not None
         await self.open(self.endpoint)
+
+    async def capture(self, pattern: str) -> Session:
+        """Have the binding write what is stored under a pattern into a session file, and note each record."""
+        session = Session(self.state / "session.jsonl")
+        await self._call("capture", self._auditor.capture(pattern, session.path))
+        for number, envelope, digest in session.records():
+            self._record("auditor", Operation.CAPTURE, Outcome.OK, envelope, 1, pattern, digest, number)
+        return session
+
+    async def audit(self, session: Session) -> None:
+        """Note what was done to a session, and what the binding finds in it."""
+        for damage, number in session.done:
+            self._record("stranger", Operation.TAMPER, Outcome.OK, NOTHING, error=damage, count=number)
+        found = await self._call("audit", self._auditor.audit(session.path))
+        for damage, number in [("", 0), *found]:
+            self._record(
+                "auditor", Operation.AUDIT, Outcome.OK, NOTHING, error=str(damage), count=int(number)
+            )
+
+    @property
+    def _auditor(self) -> Audits:
+        if not isinstance(self.binding, Audits):
+            raise BindingCrashError(
+                "BINDING expected capture() and audit(), as claimed. Fix: add the methods"
+            )
+        return self.binding
+
+    @property
+    def state(self) -> Path:
+        """The directory for what survives the binding."""
+        assert self.endpoint is not None
+        assert self.endpoint.state is not None
+        return self.endpoint.state
 
     async def publish(self, *envelopes: Envelope, actor: str = "producer") -> None:
         """Publish one after another; refusals are recorded, not raised.

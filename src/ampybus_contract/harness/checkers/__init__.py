@@ -3,6 +3,7 @@
 Each gives one Anomaly for each case, and an empty list for a good history.
 """
 
+from ampybus_contract.harness.checkers.audit import damage_unnamed, hash_wrong, session_differs
 from ampybus_contract.harness.checkers.backpressure import (
     in_flight_exceeded,
     lag_wrong,
@@ -106,6 +107,7 @@ __all__ = [
     "counter_wrong",
     "credential_shown",
     "cross_env",
+    "damage_unnamed",
     "dead_letter_changed",
     "dedupe_repeated",
     "definite_but_stored",
@@ -113,6 +115,7 @@ __all__ = [
     "dlq_lost",
     "duplicate_effect",
     "effect_reordered",
+    "hash_wrong",
     "header_changed",
     "hint_missing",
     "id_invented",
@@ -159,6 +162,7 @@ __all__ = [
     "required_header_missing",
     "retry_count_wrong",
     "sent_plain",
+    "session_differs",
     "span_missing",
     "stale_end",
     "stranger_trusted",

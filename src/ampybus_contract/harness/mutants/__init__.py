@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.harness.mutants import (
+    audit,
     backpressure,
     dead_letters,
     disturbed,
@@ -43,6 +44,7 @@ CHAPTERS = (
     backpressure,
     faults,
     disturbed,
+    audit,
 )
 
 __all__ = ["Mutant", "mutants"]

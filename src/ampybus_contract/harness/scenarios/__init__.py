@@ -1,5 +1,6 @@
 """What is done to a binding; none of these knows what is right."""
 
+from ampybus_contract.harness.scenarios.audit import captured, captured_letters, gap_and_double, tampered
 from ampybus_contract.harness.scenarios.backpressure import behind, held_handlers, slowed_producer
 from ampybus_contract.harness.scenarios.chaos import chaos
 from ampybus_contract.harness.scenarios.dead_letters import poison
@@ -78,6 +79,8 @@ __all__ = [
     "bad_topics",
     "behind",
     "busy",
+    "captured",
+    "captured_letters",
     "chaos",
     "compression_threshold",
     "crash_before_ack",
@@ -91,6 +94,7 @@ __all__ = [
     "every_name",
     "failing_dead_letters",
     "fast_clock",
+    "gap_and_double",
     "healed_link",
     "held_handlers",
     "held_key",
@@ -129,6 +133,7 @@ __all__ = [
     "snapshots",
     "steps",
     "stored_late",
+    "tampered",
     "unknown_encoding",
     "untrusted_peers",
     "versions",

@@ -1,0 +1,95 @@
+"""Sessions against what was stored, and findings of an auditor against what was done (D37)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from ampybus_contract.contract import Contract
+from ampybus_contract.envelope import Envelope
+from ampybus_contract.envelope.codec import decompress
+from ampybus_contract.envelope.pattern import matches
+from ampybus_contract.errors import DecodeError
+from ampybus_contract.harness.checkers.reading import History, only
+from ampybus_contract.harness.history import Anomaly, Event, Operation
+
+
+def session_differs(history: History, _contract: Contract) -> list[Anomaly]:
+    """A captured session that is not what was stored: a record is absent, strange, changed or out of order.
+
+    Sample: store a, store b, capture b.
+    """
+    captured = only(history, Operation.CAPTURE)
+    if not captured:
+        return [Anomaly("No record was captured.", tuple(history[:1]))]
+    found: list[Anomaly] = []
+    for pattern in dict.fromkeys(item.pattern for item in captured):
+        stored = [item for item in only(history, Operation.STORE) if matches(pattern, item.topic)]
+        kept = [item for item in captured if item.pattern == pattern]
+        found += _differences(stored, kept)
+    return found
+
+
+def _differences(stored: list[Event], kept: list[Event]) -> Iterator[Anomaly]:
+    for number, (there, here) in enumerate(zip(stored, kept, strict=False), 1):
+        if here.count != number:
+            yield Anomaly(f"Record {number} of the session has the number {here.count}.", (here,))
+            return
+        if there.envelope != here.envelope:
+            yield Anomaly(f"Record {number} of the session is not what was stored there.", (there, here))
+            return
+    if len(stored) != len(kept):
+        odd = max(stored, kept, key=len)[min(len(stored), len(kept))]
+        yield Anomaly(f"{len(stored)} records were stored, the session has {len(kept)}.", (odd,))
+
+
+def hash_wrong(history: History, contract: Contract) -> list[Anomaly]:
+    """A hash in a session, or in a dead letter of one, that is not that of the decoded payload (D13).
+
+    Sample: capture a with the hash of its compressed payload.
+    """
+    header = contract.dead_letter.headers["payload_hash"]
+    found = []
+    for item in only(history, Operation.CAPTURE):
+        right = _hash(item.envelope, contract)
+        if item.error != right:
+            found.append(Anomaly("A record has another payload hash than its decoded payload.", (item,)))
+        if item.envelope.headers.get(header, right) != right:
+            found.append(Anomaly("A dead letter has another payload hash than its payload.", (item,)))
+    return found or session_differs(history, contract)
+
+
+def damage_unnamed(history: History, _contract: Contract) -> list[Anomaly]:
+    """An audit that does not name a record that was changed, taken out or doubled, or names another one.
+
+    Sample: tamper record 2, audit finds nothing.
+    """
+    done: set[tuple[str, int]] = set()
+    audits: list[tuple[set[tuple[str, int]], set[tuple[str, int]], list[Event]]] = []
+    for item in history:
+        if item.operation is Operation.TAMPER:
+            done.add((item.error, item.count))
+        elif item.operation is Operation.AUDIT and not item.error:
+            audits.append((set(done), set(), [item]))
+        elif item.operation is Operation.AUDIT:
+            audits[-1][1].add((item.error, item.count))
+            audits[-1][2].append(item)
+    if not any(wanted for wanted, _, _ in audits):
+        return [Anomaly("No damaged session was audited.", tuple(history[:1]))]
+    found = []
+    for wanted, named, events in audits:
+        for damage, number in sorted(wanted - named):
+            found.append(Anomaly(f"The audit does not name record {number}: {damage}.", tuple(events)))
+        for damage, number in sorted(named - wanted):
+            found.append(Anomaly(f"The audit says of record {number}: {damage}. It is not.", tuple(events)))
+    return found
+
+
+def _hash(envelope: Envelope, contract: Contract) -> str:
+    plain = envelope.payload
+    if envelope.headers.get("content_encoding") in contract.payload.encodings:
+        try:
+            plain = decompress(plain, contract.payload.decoded_at_most)
+        except DecodeError:
+            plain = envelope.payload
+    return f"sha256:{hashlib.sha256(plain).hexdigest()}"
