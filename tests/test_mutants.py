@@ -21,7 +21,7 @@ from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import data_directory, default_contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import PublishError
-from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge
+from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge, Scenario
 from ampybus_contract.harness.kill_matrix import impatient
 from ampybus_contract.harness.mutants import Mutant, mutants
 from ampybus_contract.harness.suites import suites
@@ -39,12 +39,16 @@ def nats() -> Iterator[NatsSource]:
 
 
 def verdict(
-    check: str, broker: Broker, factory: Callable[[], ReferenceBinding], patience: float = PATIENCE_SECONDS
+    check: str,
+    broker: Broker,
+    factory: Callable[[], ReferenceBinding],
+    patience: float = PATIENCE_SECONDS,
+    scenario: Scenario | None = None,
 ) -> Verdict:
     suite = SUITES[check]
     return (
         Judge(impatient(default_contract()), broker, factory, 1, patience=patience)
-        .judge(check, suite.scenario, suite.checkers)
+        .judge(check, scenario or suite.scenario, suite.checkers)
         .verdict
     )
 
@@ -64,7 +68,8 @@ def applies(check: str, broker: Broker) -> bool:
     ids=lambda mutant: re.sub(r"\W+", "-", mutant.name),
 )
 def test_a_mutant_fails_its_check_on_the_simulator(mutant: Mutant) -> None:
-    assert verdict(mutant.check, MemorySource(), broken(mutant, MemoryTransport)) is Verdict.FAIL
+    factory = broken(mutant, MemoryTransport)
+    assert verdict(mutant.check, MemorySource(), factory, scenario=mutant.scenario) is Verdict.FAIL
 
 
 @pytest.mark.parametrize(
@@ -73,7 +78,8 @@ def test_a_mutant_fails_its_check_on_the_simulator(mutant: Mutant) -> None:
     ids=lambda mutant: re.sub(r"\W+", "-", mutant.name),
 )
 def test_a_mutant_fails_its_check_on_a_real_server(mutant: Mutant, nats: NatsSource) -> None:
-    assert verdict(mutant.check, nats, broken(mutant, NatsTransport), patience=1.0) is Verdict.FAIL
+    factory = broken(mutant, NatsTransport)
+    assert verdict(mutant.check, nats, factory, patience=1.0, scenario=mutant.scenario) is Verdict.FAIL
 
 
 @pytest.mark.parametrize("check", SUITES)

@@ -85,21 +85,26 @@ def test_a_profile_is_passed_only_without_doubt(verdicts: list[Entry], word: Pro
     assert profile_verdict(verdicts) is word
 
 
+def test_a_profile_with_a_check_that_has_no_suite_is_not_passed() -> None:
+    assert profile_verdict([Entry(Verdict.PASS)], planned=1) is ProfileVerdict.INCOMPLETE
+    assert profile_verdict([Entry(Verdict.FAIL)], planned=1) is ProfileVerdict.FAILED
+
+
 def test_a_profile_may_lack_only_what_the_contract_names() -> None:
-    pointer = Result("BIG-04", Verdict.NOT_CLAIMED, unclaimed="pointer")
-    by_broker = Result("BIG-04", Verdict.NOT_CLAIMED)
-    assert made({"BIG-04": pointer}).profiles["core"] is ProfileVerdict.PASSED
-    assert made({"BIG-04": by_broker}).profiles["core"] is ProfileVerdict.INCOMPLETE
+    kill = Result("FLT-01", Verdict.NOT_CLAIMED, unclaimed="kill")
+    by_broker = Result("FLT-01", Verdict.NOT_CLAIMED)
+    assert made({"FLT-01": kill}).profiles["resilience"] is ProfileVerdict.PASSED
+    assert made({"FLT-01": by_broker}).profiles["resilience"] is ProfileVerdict.INCOMPLETE
     dlq = Result("DLQ-04", Verdict.NOT_CLAIMED, unclaimed="dlq")
     assert made({"DLQ-04": dlq}).profiles["delivery"] is ProfileVerdict.INCOMPLETE
 
 
 def test_profiles_are_in_the_terminal_the_statement_the_badge_and_the_file(tmp_path: Path) -> None:
     run = made({"DLQ-04": Result("DLQ-04", Verdict.FAIL)})
-    assert any("core passed, delivery failed" in line for line in render(run))
+    assert any("core incomplete, delivery failed" in line for line in render(run))
     assert any(re.match(r"profile +delivery +failed, of \d+ checks", line) for line in statement(run))
     assert badge(run)["message"] == "not conformant"
-    assert str(badge(made())["message"]).startswith("core, delivery, ")
+    assert str(badge(made())["message"]).startswith("resilience")
     for name in ("run.json", "run.html"):
         write_report(run, tmp_path / name)
     assert json.loads((tmp_path / "run.json").read_text())["profiles"]["delivery"] == "failed"
@@ -108,13 +113,13 @@ def test_profiles_are_in_the_terminal_the_statement_the_badge_and_the_file(tmp_p
 
 
 def test_a_run_of_one_profile_speaks_for_that_profile_only() -> None:
-    run = made(deselected(but="core"), ("core",))
-    assert verdict(run) == "conformant in core"
-    assert str(badge(run)["message"]).startswith("core (")
-    assert verdict(made(deselected(but="core"))) == "inconclusive"
-    assert verdict(made(deselected(but="core"), ("core", "delivery"))) == "inconclusive"
-    gone = {"ENV-05": Result("ENV-05", Verdict.NOT_CLAIMED)}
-    assert verdict(made(deselected(but="core") | gone, ("core",))) == "core incomplete"
+    run = made(deselected(but="resilience"), ("resilience",))
+    assert verdict(run) == "conformant in resilience"
+    assert str(badge(run)["message"]).startswith("resilience (")
+    assert verdict(made(deselected(but="resilience"))) == "inconclusive"
+    assert verdict(made(deselected(but="resilience"), ("resilience", "delivery"))) == "inconclusive"
+    gone = {"FLT-06": Result("FLT-06", Verdict.NOT_CLAIMED)}
+    assert verdict(made(deselected(but="resilience") | gone, ("resilience",))) == "resilience incomplete"
 
 
 @pytest.mark.parametrize(("words", "code"), [("core, security", 0), ("cor", 2)])
@@ -125,4 +130,4 @@ def test_the_option_selects_profiles(pytester: pytest.Pytester, words: str, code
     if code:
         assert "expected profiles of core, delivery" in text
     else:
-        assert "core passed, delivery not run" in text
+        assert "core incomplete, delivery not run" in text

@@ -13,7 +13,7 @@ from ampybus_contract.bindings.transport import Transport
 from ampybus_contract.brokers.memory import MemorySource
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import Contract
-from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge
+from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge, Scenario
 from ampybus_contract.harness.mutants import Mutant, mutants
 from ampybus_contract.harness.mutants.build import Build
 from ampybus_contract.harness.suites import suites
@@ -134,14 +134,24 @@ def chosen(contract: Contract, words: str, broker: str) -> list[Mutant]:
     ]
 
 
-def verdicts(contract: Contract, place: Ground, build: Build, checks: Sequence[str]) -> dict[str, Verdict]:
-    """The verdict of each of the checks on a binding, which is built for the ground of each."""
+def verdicts(
+    contract: Contract,
+    place: Ground,
+    build: Build,
+    checks: Sequence[str],
+    others: Mapping[str, Scenario] | None = None,
+) -> dict[str, Verdict]:
+    """The verdict of each of the checks on a binding, which is built for the ground of each.
+
+    ``others`` are scenarios that take the place of those of the suites.
+    """
     found = {}
     for check in checks:
         there = place.where(check, contract)
         factory = partial(_built, build, there, contract)
         judge = Judge(impatient(contract), there.broker, factory, SEED, patience=there.patience)
-        found[check] = judge.judge(check, suites()[check].scenario, suites()[check].checkers).verdict
+        scenario = (others or {}).get(check, suites()[check].scenario)
+        found[check] = judge.judge(check, scenario, suites()[check].checkers).verdict
     return found
 
 
@@ -157,7 +167,8 @@ def control(contract: Contract, place: Ground) -> dict[str, Verdict]:
 def kill(contract: Contract, place: Ground, mutant: Mutant, alone: bool = False) -> Kill:
     """Judge a mutant by its own check and by all that the ground shows, or with ``alone`` by its own only."""
     checks = [check for check in contract.judged if place.shows(check, contract) and not alone]
-    found = verdicts(contract, place, mutant.build, [*dict.fromkeys([*checks, mutant.check])])
+    other = {} if mutant.scenario is None else {mutant.check: mutant.scenario}
+    found = verdicts(contract, place, mutant.build, [*dict.fromkeys([*checks, mutant.check])], other)
     others = (check for check, verdict in found.items() if verdict is Verdict.FAIL and check != mutant.check)
     return Kill(mutant.name, mutant.check, found[mutant.check], tuple(others))
 

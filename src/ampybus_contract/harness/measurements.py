@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any
 
-from ampybus_contract.harness.history import Event, Operation, Outcome
+from ampybus_contract.harness.history import UNKNOWN, Event, Operation, Outcome
 
 LATENCY = "latency"
 TRANSIT = "in transit"
@@ -26,9 +26,10 @@ Point = tuple[int, int]
 def measurements(history: Sequence[Event]) -> tuple[Mapping[str, Any], ...]:
     """Each series that a history has: latency, messages in transit, and what was counted in it.
 
-    A latency is of one message: from its first publish to its first effect, in nanoseconds of the history's
-    clock, noted at the effect. ``lag`` is what the binding reported, ``backlog`` and ``in flight`` what the
-    broker did. The figures are over all values; the points are at most ``POINTS``, the highest of each part.
+    A latency is of one message: from its first publish, or when that was due by plan, to its first effect, in
+    nanoseconds of the history's clock, noted at the effect. ``lag`` is what the binding reported, ``backlog``
+    and ``in flight`` what the broker did. The figures are over all values; the points are at most ``POINTS``,
+    the highest of each part.
     """
     taken = list(_latencies(history))
     found = [(LATENCY, NANOSECONDS, taken)]
@@ -40,7 +41,7 @@ def measurements(history: Sequence[Event]) -> tuple[Mapping[str, Any], ...]:
     return tuple(_series(name, unit, points) for name, unit, points in found if points)
 
 
-def percentile(ordered: Sequence[int], share: int) -> int:
+def percentile(ordered: Sequence[int], share: float) -> int:
     """The smallest value that so many per cent do not exceed (nearest rank); ``ordered`` is not empty."""
     return ordered[max(ceil(share * len(ordered) / 100), 1) - 1]
 
@@ -51,7 +52,7 @@ def _latencies(history: Sequence[Event]) -> Iterator[Point]:
         if not item.id:
             continue
         if item.operation is Operation.PUBLISH and item.outcome is Outcome.INVOKE:
-            begun.setdefault(item.id, item.at)
+            begun.setdefault(item.id, item.at if item.due == UNKNOWN else item.due)
         elif item.operation is Operation.EFFECT and begun.get(item.id, -1) >= 0:
             yield item.at, item.at - begun[item.id]
             begun[item.id] = -1

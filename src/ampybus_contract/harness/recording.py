@@ -29,9 +29,14 @@ _NEEDED = {"at", "actor", "operation", "outcome"}
 _TEXTS = "actor operation outcome topic key id pattern error said header_hash body_hash body"
 _TYPES: dict[str, type] = {
     **dict.fromkeys(_TEXTS.split(), str),
-    **dict.fromkeys(("at", "attempt", "position", "count", "body_bytes"), int),
+    **dict.fromkeys(("at", "attempt", "position", "due", "count", "body_bytes"), int),
     "headers": dict,
 }
+_OPTIONAL = (
+    *((name, "") for name in ("pattern", "error", "said")),
+    ("count", 0),
+    *((name, UNKNOWN) for name in ("position", "due")),
+)
 _WORDS: dict[type, str] = {str: "a text", int: "a whole number", dict: "an object"}
 
 
@@ -82,7 +87,7 @@ def _row(event: Event, known: set[str]) -> dict[str, Any]:
     }
     if event.envelope.topic or event.envelope.headers or event.envelope.payload:
         row |= _envelope(event, known)
-    for name, empty in (("pattern", ""), ("error", ""), ("said", ""), ("count", 0), ("position", UNKNOWN)):
+    for name, empty in _OPTIONAL:
         value = getattr(event, name)
         if value != empty:
             row[name] = value
@@ -208,6 +213,7 @@ class _Reader:
             row.get("count", 0),
             row.get("said", ""),
             row.get("position", UNKNOWN),
+            row.get("due", UNKNOWN),
         )
 
     def shape(self, row: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.envelope.formula import fill
 from ampybus_contract.errors import BindingCrashError, BrokerError, PublishError
 from ampybus_contract.harness.checkers import is_dead_letter
-from ampybus_contract.harness.history import Event, Operation, Outcome
+from ampybus_contract.harness.history import UNKNOWN, Event, Operation, Outcome
 from ampybus_contract.harness.objects import Objects
 from ampybus_contract.harness.sessions import Session
 from ampybus_contract.harness.telemetry import shown
@@ -141,9 +141,9 @@ class Stage:
             raise BrokerError("BROKER expected one that tells its time, got none. Fix: use another broker")
         return await self.probe.now()
 
-    def fault(self, what: str) -> None:
-        """Note in the history what was done to the broker."""
-        self._record("broker", Operation.FAULT, Outcome.OK, NOTHING, error=what)
+    def fault(self, what: str, milliseconds: int = 0) -> None:
+        """Note in the history what was done to the broker or a consumer, and for how long."""
+        self._record("broker", Operation.FAULT, Outcome.OK, NOTHING, error=what, count=milliseconds)
 
     async def backlog(self) -> int:
         """Ask the broker how much its consumers have not acknowledged, and note it."""
@@ -295,9 +295,25 @@ class Stage:
         for envelope in envelopes:
             await self.publish_one(envelope, actor)
 
-    async def publish_one(self, envelope: Envelope, actor: str) -> Outcome:
+    async def offer(self, envelopes: Sequence[Envelope], rate: float, actor: str = "producer") -> None:
+        """Publish by a plan, so many a second, whatever became of those before: an open loop (D38).
+
+        Raises as ``publish``.
+        """
+        start = self.elapsed()
+        async with asyncio.TaskGroup() as tasks:
+            for number, envelope in enumerate(envelopes):
+                due = start + int(number / rate * 1e9)
+                await asyncio.sleep(max(due - self.elapsed(), 0) / 1e9)
+                tasks.create_task(self.publish_one(envelope, actor, due))
+
+    def elapsed(self) -> int:
+        """Nanoseconds since the stage was set, as events have it."""
+        return int((asyncio.get_running_loop().time() - self._began) * 1e9)
+
+    async def publish_one(self, envelope: Envelope, actor: str, due: int = UNKNOWN) -> Outcome:
         """Publish one, and give the outcome that was recorded. Raises as ``publish``."""
-        self._record(actor, Operation.PUBLISH, Outcome.INVOKE, envelope)
+        self._record(actor, Operation.PUBLISH, Outcome.INVOKE, envelope, due=due)
         error = ""
         outcome = Outcome.OK
         try:
@@ -622,9 +638,10 @@ class Stage:
         error: str = "",
         count: int = 0,
         said: str = "",
+        due: int = UNKNOWN,
     ) -> None:
-        at = int((asyncio.get_running_loop().time() - self._began) * 1e9)
-        event = Event(at, actor, operation, outcome, envelope, attempt, pattern, error, count, said)
+        at = self.elapsed()
+        event = Event(at, actor, operation, outcome, envelope, attempt, pattern, error, count, said, due=due)
         self.history.append(event)
         self._changed.set()
 

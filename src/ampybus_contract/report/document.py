@@ -6,7 +6,7 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,8 @@ class Judged:
 class RunReport:
     """A run: the contract with the SHA-256 of its files, the heading, and each check with a suite.
 
-    ``started_at`` is an RFC 3339 instant in UTC; ``planned`` counts the checks that have no suite yet.
+    ``started_at`` is an RFC 3339 instant in UTC; ``planned`` counts the checks that have no suite yet,
+    ``planned_in`` those of each profile that has some.
     """
 
     contract_version: str
@@ -89,6 +90,7 @@ class RunReport:
     expected: int
     planned: int
     checks: tuple[Judged, ...]
+    planned_in: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def counts(self) -> Counter[Verdict]:
@@ -104,7 +106,12 @@ class RunReport:
     def profiles(self) -> Mapping[str, ProfileVerdict]:
         """What the run says of each profile, in the order of the spec; none for reports from before them."""
         names = dict.fromkeys(item.profile for item in self.checks if item.profile)
-        return {name: profile_verdict([it for it in self.checks if it.profile == name]) for name in names}
+        return {
+            name: profile_verdict(
+                [item for item in self.checks if item.profile == name], self.planned_in.get(name, 0)
+            )
+            for name in names
+        }
 
     @property
     def chapters(self) -> list[str]:
@@ -145,7 +152,10 @@ def run_report(
     )
     expected = len(contract.judged)
     planned = len(contract.checks) - expected
-    return RunReport(contract.version, digest, started_at, heading, expected, planned, judged)
+    without = (contract.profile_of(name).name for name in contract.checks if name not in contract.judged)
+    return RunReport(
+        contract.version, digest, started_at, heading, expected, planned, judged, dict(Counter(without))
+    )
 
 
 def again(heading: Heading, check: str) -> str:
@@ -197,4 +207,5 @@ def _from_dict(data: Mapping[str, Any]) -> RunReport:
         data["expected"],
         data["planned"],
         checks,
+        data.get("planned_in", {}),
     )

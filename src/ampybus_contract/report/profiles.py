@@ -33,11 +33,12 @@ class Entry(Protocol):
         """Not claimed, and the profile lets that be."""
 
 
-def profile_verdict(checks: Sequence[Entry]) -> ProfileVerdict:
-    """Passed only where all checks with a suite passed, but for capabilities that the profile may lack.
+def profile_verdict(checks: Sequence[Entry], planned: int = 0) -> ProfileVerdict:
+    """Passed only where all checks passed, but for capabilities that the profile may lack.
 
     One failure fails it. A known deviation is no pass. A check that was not selected, or came to no verdict,
-    leaves it open. A check that the binding does not claim, or the broker cannot carry, leaves it incomplete.
+    leaves it open. A check that the binding does not claim, or the broker cannot carry, or that has no suite
+    yet (``planned`` of them), leaves it incomplete.
     """
     found = {item.verdict for item in checks if not item.optional}
     if Verdict.FAIL in found:
@@ -48,6 +49,6 @@ def profile_verdict(checks: Sequence[Entry]) -> ProfileVerdict:
         return ProfileVerdict.INCONCLUSIVE
     if Verdict.DEVIATION in found:
         return ProfileVerdict.DEVIATES
-    if found == {Verdict.PASS}:
+    if found == {Verdict.PASS} and not planned:
         return ProfileVerdict.PASSED
     return ProfileVerdict.NOT_CLAIMED if found == {Verdict.NOT_CLAIMED} else ProfileVerdict.INCOMPLETE

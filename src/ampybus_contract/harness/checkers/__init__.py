@@ -47,6 +47,7 @@ from ampybus_contract.harness.checkers.idempotency import (
     duplicate_effect,
 )
 from ampybus_contract.harness.checkers.keys import key_wrong
+from ampybus_contract.harness.checkers.latency import stall_hidden
 from ampybus_contract.harness.checkers.logs import log_incomplete, payload_logged
 from ampybus_contract.harness.checkers.metrics import (
     counter_wrong,
@@ -165,6 +166,7 @@ __all__ = [
     "session_differs",
     "span_missing",
     "stale_end",
+    "stall_hidden",
     "stranger_trusted",
     "swallowed",
     "time_rewritten",

@@ -23,6 +23,7 @@ from ampybus_contract.harness.mutants import (
     replay,
     retries,
     security,
+    service_levels,
     topics,
 )
 from ampybus_contract.harness.mutants.build import Mutant
@@ -45,6 +46,7 @@ CHAPTERS = (
     faults,
     disturbed,
     audit,
+    service_levels,
 )
 
 __all__ = ["Mutant", "mutants"]

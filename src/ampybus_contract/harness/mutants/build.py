@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ampybus_contract.bindings.consumer import ConsumerGroup
@@ -11,6 +11,7 @@ from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.bindings.transport import Incoming, Reads, Span, Transport
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
+from ampybus_contract.harness.stage import Stage
 from ampybus_contract.validation import Finding, validate
 
 Change = Callable[[Envelope], Envelope | None]
@@ -21,13 +22,15 @@ Build = Callable[[Transport, Contract], ReferenceBinding]
 class Mutant:
     """A broken binding: its name, the check that must fail for it, and how to build it.
 
-    ``virtual``: only a virtual clock is exact enough to show it.
+    ``virtual``: only a virtual clock is exact enough to show it. ``scenario`` takes the place of the check's
+    own, where the judge is broken and not the binding.
     """
 
     name: str
     check: str
     build: Build
     virtual: bool = False
+    scenario: Callable[[Stage], Awaitable[None]] | None = None
 
 
 class ChangesDeliveries(ReferenceBinding):

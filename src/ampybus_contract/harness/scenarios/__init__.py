@@ -65,6 +65,7 @@ from ampybus_contract.harness.scenarios.retries import (
     redriven,
 )
 from ampybus_contract.harness.scenarios.security import credentials, personal_data
+from ampybus_contract.harness.scenarios.service_levels import stalled
 from ampybus_contract.harness.scenarios.topics import (
     bad_topics,
     environments,
@@ -131,6 +132,7 @@ __all__ = [
     "slow_link",
     "slowed_producer",
     "snapshots",
+    "stalled",
     "steps",
     "stored_late",
     "tampered",
