@@ -15,8 +15,9 @@ from ampybus_contract.envelope import read_fixture
 
 pytest_plugins = ["pytester"]
 
-settings.register_profile("no test judges how fast a machine is", deadline=None)
-settings.load_profile("no test judges how fast a machine is")
+for name, examples in (("quick", 10), ("default", 100), ("exhaustive", 2000)):
+    settings.register_profile(name, deadline=None, max_examples=examples)
+settings.load_profile("default")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from ampybus_contract.bindings.memory import MemoryTransport
 from ampybus_contract.bindings.reference import ReferenceBinding
+from ampybus_contract.brokers.endpoint import Endpoint
 from ampybus_contract.brokers.memory import MemorySource
 from ampybus_contract.brokers.simulation import Fault, FaultKind, Schedule, read_schedule
 from ampybus_contract.contract import default_contract
@@ -23,7 +25,7 @@ from ampybus_contract.harness import checkers
 from ampybus_contract.harness.history import Operation
 from ampybus_contract.harness.judge import Judge
 from ampybus_contract.harness.scenarios import chaos
-from ampybus_contract.harness.schedules import played
+from ampybus_contract.harness.schedules import EFFORTS, played
 from ampybus_contract.harness.suites import checkers_by_check
 from ampybus_contract.harness.verdicts import Verdict
 
@@ -90,6 +92,46 @@ def test_a_file_that_is_no_schedule_ends_the_run(tmp_path: Path) -> None:
     done = pytest_in(tmp_path, "--ampybus-conformance", "--ampybus-schedule", "schedule.json")
     assert done.returncode == 2
     assert "SCHEDULE expected a schedule by its schema" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_so_many_schedules_are_played_as_asked_for(count: int) -> None:
+    brokers: list[object] = []
+
+    class Noting(ReferenceBinding):
+        async def start(self, endpoint: Endpoint) -> None:
+            if endpoint.native not in brokers:
+                brokers.append(endpoint.native)
+            await super().start(endpoint)
+
+    judge = Judge(CONTRACT, MemorySource(), lambda: Noting(MemoryTransport()), 1, schedules=count)
+    assert judge.judge("FLT-08", chaos, checkers_by_check()["FLT-08"]).verdict is Verdict.PASS
+    assert len(brokers) == count
+
+
+@pytest.mark.parametrize("effort", ["default", "quick", "exhaustive"])
+def test_the_option_for_effort_says_how_many(tmp_path: Path, effort: str) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\n\n@pytest.fixture(autouse=True)\ndef count(ampybus_judge):\n"
+        "    open('count', 'w').write(str(ampybus_judge.schedules))\n"
+    )
+    (tmp_path / "test_own.py").write_text("def test_own():\n    pass\n")
+    words = ["--ampybus-effort", effort] if effort != "default" else []
+    done = pytest_in(
+        tmp_path,
+        "--ampybus-conformance",
+        *words,
+        "test_own.py",
+        "-k",
+        "own or ENV-05",
+        "--ampybus-report=r.json",
+    )
+    assert done.returncode == 0, done.stdout
+    assert int((tmp_path / "count").read_text()) == EFFORTS[effort]
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["heading"]["effort"] == effort
+    assert all(f"--ampybus-effort {effort}" in item["again"] for item in report["checks"]) == bool(words)
+    assert f", effort {effort}" in done.stdout
 
 
 class Incidents(RuleBasedStateMachine):

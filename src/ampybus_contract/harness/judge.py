@@ -28,7 +28,7 @@ from ampybus_contract.harness.checkers import (
 from ampybus_contract.harness.history import Event
 from ampybus_contract.harness.measurements import measurements
 from ampybus_contract.harness.recording import Head, write_history
-from ampybus_contract.harness.schedules import borne_by, play, schedules, smallest
+from ampybus_contract.harness.schedules import EFFORTS, borne_by, play, schedules, smallest
 from ampybus_contract.harness.stage import Stage, changed_claims, claims
 from ampybus_contract.harness.verdicts import Result, Verdict, evidence
 from ampybus_contract.harness.watchdog import BLOCKED_SECONDS, BlockedLoop, Watchdog
@@ -40,7 +40,6 @@ PATIENCE_SECONDS = 5.0
 COMPLETE = (refused_valid, unanswered, lost_write, unseen)
 TELEMETRY = frozenset({"metrics", "logs", "tracing"})
 SIMULATION = "schedules"
-SCHEDULES = 50
 MESSAGES = 30
 METHODS = ("start", "publish", "subscribe", "stop")
 
@@ -51,8 +50,8 @@ class Judge:
 
     ``patience`` is how long, in seconds, to wait for what must happen; the wait ends when it has happened.
     ``name`` is what the command line calls the binding, ``histories`` a directory to record them in.
-    ``schedule`` is the only one to play in the simulation; without it, one that fails is made small and
-    saved in the directory ``failing``, if there is one.
+    ``schedules`` says how many are played in the simulation; one that fails is made small and saved in the
+    directory ``failing``, if there is one. ``schedule`` is the only one to play instead.
     A binding that keeps the event loop to itself for ``blocked`` seconds of real time has failed.
     """
 
@@ -65,6 +64,7 @@ class Judge:
     histories: Path | None = None
     blocked: float = BLOCKED_SECONDS
     schedule: Schedule | None = None
+    schedules: int = EFFORTS["default"]
     failing: Path | None = None
     claimed: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
 
@@ -91,7 +91,7 @@ class Judge:
             )
 
         kinds = borne_by(make(self.factory))
-        drawn = schedules(self.seed, SCHEDULES, MESSAGES, kinds)
+        drawn = schedules(self.seed, self.schedules, MESSAGES, kinds)
         for schedule in [self.schedule] if self.schedule else drawn:
             result = verdict(schedule)
             if result.verdict is not Verdict.PASS:

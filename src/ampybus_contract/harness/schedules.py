@@ -18,6 +18,9 @@ from ampybus_contract.harness.history import Event
 from ampybus_contract.harness.scenarios.chaos import CRASHES, bearable, chaos
 from ampybus_contract.harness.stage import Stage, claims
 
+EFFORTS = {"quick": 10, "default": 50, "exhaustive": 5_000}
+"""How many schedules are played in a run, by the word for it."""
+
 SMALLER = 400
 """How many smaller schedules are tried at most."""
 

@@ -60,6 +60,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="record the history of each check as JSON lines, for 'ampybus check'",
     )
     group.addoption(
+        "--ampybus-effort",
+        choices=("quick", "default", "exhaustive"),
+        default="default",
+        help="how many schedules of faults to play: 10, 50 or 5000 (default: default)",
+    )
+    group.addoption(
         "--ampybus-schedule",
         metavar="FILE",
         default=None,

@@ -13,6 +13,7 @@ from ampybus_contract.errors import AmpyBusError
 from ampybus_contract.exit_codes import USAGE
 from ampybus_contract.harness.checkers import Checker
 from ampybus_contract.harness.judge import Judge, Scenario
+from ampybus_contract.harness.schedules import EFFORTS
 from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.pytest_plugin import ConformanceCheck
 from ampybus_contract.pytest_plugin.brokers import broker
@@ -47,6 +48,7 @@ def ampybus_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
             run.seed,
             run.domain,
             run.profiles,
+            run.effort,
         )
         yield Judge(
             run.contract,
@@ -56,6 +58,7 @@ def ampybus_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
             name=run.binding,
             histories=run.histories,
             schedule=run.schedule,
+            schedules=EFFORTS[run.effort],
             failing=FAILING,
         )
     finally:

@@ -38,6 +38,7 @@ class ConformanceRun:
         self.binding: str = config.getoption("ampybus_binding")
         self.broker: str | None = config.getoption("ampybus_broker")
         self.seed: int = config.getoption("ampybus_seed")
+        self.effort: str = config.getoption("ampybus_effort")
         self.files = [Path(name) for name in config.getoption("ampybus_report")]
         histories = config.getoption("ampybus_history")
         self.histories = Path(histories) if histories else None

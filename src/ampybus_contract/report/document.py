@@ -24,7 +24,7 @@ SCHEMA = Path(__file__).with_name("schema") / "report.schema.json"
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What was judged, where, and by which seed; broker, domain and profiles as asked for."""
+    """What was judged, where, and by which seed; broker, domain, profiles and effort as asked for."""
 
     binding: str
     broker: str | None
@@ -33,6 +33,7 @@ class Heading:
     seed: int
     domain: str | None = None
     profiles: tuple[str, ...] = ()
+    effort: str = "default"
 
     def __post_init__(self) -> None:
         """Forget credentials: no form of the report may hold them."""
@@ -165,6 +166,8 @@ def again(heading: Heading, check: str) -> str:
         words += ["--ampybus-broker", heading.broker]
     if heading.domain:
         words += ["--ampybus-domain", heading.domain]
+    if heading.effort != "default":
+        words += ["--ampybus-effort", heading.effort]
     words += ["--ampybus-seed", str(heading.seed), "-k", check]
     return shlex.join(words)
 

@@ -21,6 +21,7 @@ def statement(run: RunReport) -> Iterator[str]:
     for name, value in heading.settings.items():
         yield f"           {name} {value}"
     yield f"seed       {heading.seed}"
+    yield f"effort     {heading.effort}"
     yield f"judged at  {run.started_at}"
     for name, profile in run.profiles.items():
         count = sum(item.profile == name for item in run.checks)

@@ -22,7 +22,7 @@ def render(run: RunReport) -> Iterator[str]:
     settings = ", ".join(f"{name} {value}" for name, value in heading.settings.items())
     yield ""
     yield f"ampy-bus contract {run.contract_version}: binding {heading.binding}"
-    yield f"on {heading.broker_name} ({settings}), seed {heading.seed}"
+    yield f"on {heading.broker_name} ({settings}), seed {heading.seed}, effort {heading.effort}"
     yield ""
     yield from _table(run)
     yield from _profiles(run)
