@@ -43,6 +43,7 @@ from ampybus_contract.harness.scenarios.observability import busy, fast_clock
 from ampybus_contract.harness.scenarios.ordering import (
     keyed_stream,
     keyed_stream_with_retries,
+    lost_connection,
     many_keys,
     snapshots,
     steps,
@@ -106,6 +107,7 @@ __all__ = [
     "killed_in_the_middle",
     "lost_ack",
     "lost_acks",
+    "lost_connection",
     "many_keys",
     "missing_keys",
     "old_peer",
