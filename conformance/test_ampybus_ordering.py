@@ -29,6 +29,18 @@ def test_keys_side_by_side_keep_their_order(ampybus: ConformanceCheck) -> None:
     )
 
 
+@pytest.mark.ampybus("ORD-05")
+def test_a_lost_leader_or_link_changes_no_order(ampybus: ConformanceCheck) -> None:
+    ampybus(
+        scenarios.lost_connection,
+        checkers.not_resumed,
+        checkers.key_reordered,
+        checkers.effect_reordered,
+        checkers.lost_write,
+        checkers.unseen,
+    )
+
+
 @pytest.mark.ampybus("ORD-06")
 def test_the_steps_of_an_order_keep_their_order(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.steps, checkers.effect_reordered, checkers.lost_write, checkers.unseen)

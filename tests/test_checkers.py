@@ -236,3 +236,9 @@ def test_a_shown_credential_is_masked_in_the_evidence() -> None:
 def test_order_is_judged_within_a_key_only() -> None:
     history = [*published(A), *published(OTHER), delivered(OTHER), delivered(A)]
     assert checkers.key_reordered(history, CONTRACT) == []
+
+
+def test_a_refusal_that_another_try_makes_good_is_no_gap() -> None:
+    refused, taken = published(A, Outcome.FAIL), published(A)
+    assert checkers.refused_valid([*refused, *taken], CONTRACT) == []
+    assert len(checkers.refused_valid([*refused, *published(B)], CONTRACT)) == 1

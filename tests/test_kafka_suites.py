@@ -52,7 +52,7 @@ def reference() -> ReferenceBinding:
 def expected(check: str, broker: Broker) -> Verdict:
     """A check that needs more of the broker than it has, or of this binding, is never passed."""
     rule = CONTRACT.checks[check]
-    lacking = {*rule.needs} - getattr(broker, "levers", frozenset())
+    lacking = rule.lacks(getattr(broker, "levers", frozenset()))
     return Verdict.NOT_CLAIMED if lacking or rule.claim in UNCLAIMED else Verdict.PASS
 
 

@@ -59,7 +59,7 @@ def broken(mutant: Mutant, transport: type[Transport]) -> Callable[[], Reference
 
 def applies(check: str, broker: Broker) -> bool:
     """Whether a broker has what a check needs."""
-    return {*default_contract().checks[check].needs} <= getattr(broker, "levers", frozenset())
+    return not default_contract().checks[check].lacks(getattr(broker, "levers", frozenset()))
 
 
 @pytest.mark.parametrize(

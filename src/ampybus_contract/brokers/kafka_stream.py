@@ -30,6 +30,10 @@ ANSWER_SECONDS = 15.0
 READ_SECONDS = 10.0
 PARTITIONS = 3
 NO_LEVER = "the Kafka probe cannot bring it about"
+NO_FAULTS = {
+    "cluster": "its servers are not the run's own, or only one",
+    "proxy": "it sends its clients to the address that it advertises",
+}
 LARGEST_BYTES = 16 * 1_048_576
 SHOWN = {
     "message.max.bytes": "max message bytes",
@@ -159,7 +163,7 @@ class KafkaSource:
         self.contract = contract
         self.name = name
         self.levers = levers | {"clock"} | ({"tls"} if files_for(url, tls) else set())
-        self.gaps: Mapping[str, str] = {**dict.fromkeys(LEVERS, NO_LEVER), **(gaps or {})}
+        self.gaps: Mapping[str, str] = {**dict.fromkeys(LEVERS, NO_LEVER), **NO_FAULTS, **(gaps or {})}
         self.address = KafkaAddress.parse(url, tls)
         self.replicas = 1
         self.settings: Mapping[str, str] = {"url": without_credentials(url)}

@@ -42,6 +42,14 @@ class Pauses(Protocol):
 
 
 @runtime_checkable
+class Leads(Protocol):
+    """A probe of a cluster whose servers are ours (``cluster``)."""
+
+    async def change_leader(self) -> None:
+        """Take the leader away, wait until others lead, and bring it back."""
+
+
+@runtime_checkable
 class Clock(Protocol):
     """A probe that knows by which time the broker stamps what it stores (``clock``)."""
 

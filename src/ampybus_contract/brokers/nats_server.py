@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from ampybus_contract.brokers.certificates import Certificates
 from ampybus_contract.brokers.owned_process import OwnedProcess, ServerDirectory, owned_process
+from ampybus_contract.brokers.readiness import TAKEN, PortTakenError
 from ampybus_contract.errors import BrokerError
 
 READY_SECONDS = 15.0
@@ -135,9 +136,11 @@ def _ready(process: OwnedProcess, directory: Path, log_path: Path) -> str:
     while time.monotonic() < deadline:
         code = process.ended()
         if code is not None:
-            raise BrokerError(
+            said = log_path.read_text()
+            kind = PortTakenError if any(sign in said for sign in TAKEN) else BrokerError
+            raise kind(
                 f"BROKER expected a running nats-server, it ended with code {code}: "
-                f"{log_path.read_text()[-200:].strip()!r}. Fix: see the server's words"
+                f"{said[-200:].strip()!r}. Fix: see the server's words"
             )
         for ports in directory.glob("*.ports"):
             text = ports.read_text()

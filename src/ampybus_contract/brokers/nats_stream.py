@@ -195,6 +195,7 @@ class NatsSource:
     ) -> None:
         self.gaps: Mapping[str, str] = GAPS
         self.server = server
+        self.comes_back = server is not None
         self.url = url
         self.tls = files_for(url, tls)
         self.levers = LEVERS | ({"proxy"} if self.tls is None or server is not None else set())
@@ -282,8 +283,8 @@ class NatsSource:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await client.connect(
                     servers(self.url),
-                    allow_reconnect=self.server is not None,
-                    max_reconnect_attempts=1 if self.server is None else RECONNECTS,
+                    allow_reconnect=self.comes_back,
+                    max_reconnect_attempts=RECONNECTS if self.comes_back else 1,
                     reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # declared as int, taken as seconds
                     error_cb=quiet,
                     tls=None if tls is None else tls.context(self.tls_minimum),

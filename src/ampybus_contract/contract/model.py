@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ampybus_contract.contract.chapters import (
@@ -24,6 +24,8 @@ from ampybus_contract.contract.chapters import (
 )
 from ampybus_contract.contract.meaning import PayloadMeaning
 from ampybus_contract.contract.privacy import PrivacyRule
+
+EITHER = "|"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,11 @@ class CheckRule:
     where: str
     needs: tuple[str, ...]
     planned: bool
+
+    def lacks(self, levers: Collection[str]) -> list[tuple[str, ...]]:
+        """What it needs and is not among these, each with its alternatives, of which one is enough."""
+        ways = (tuple(need.split(EITHER)) for need in sorted(self.needs))
+        return [either for either in ways if not {*either} & {*levers}]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

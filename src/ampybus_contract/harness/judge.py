@@ -179,12 +179,12 @@ class Judge:
 
     def _missing(self, rule: CheckRule) -> str:
         """What the broker does not offer for a check; empty where it applies."""
-        lacking = sorted({*rule.needs} - getattr(self.broker, "levers", frozenset()))
+        lacking = rule.lacks(getattr(self.broker, "levers", frozenset()))
         if not lacking:
             return ""
         gaps = getattr(self.broker, "gaps", {})
-        reasons = "; ".join(f"{name}: {gaps[name]}" for name in lacking if name in gaps)
-        return f"not claimed by this broker: it has no {', '.join(lacking)}" + (
+        reasons = "; ".join(f"{name}: {gaps[name]}" for ways in lacking for name in ways if name in gaps)
+        return f"not claimed by this broker: it has no {', '.join(' or '.join(ways) for ways in lacking)}" + (
             f" ({reasons})" if reasons else ""
         )
 

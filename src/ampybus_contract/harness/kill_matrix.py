@@ -67,7 +67,7 @@ class Ground:
 
     def shows(self, check: str, contract: Contract) -> bool:
         """Whether the broker has what a check needs."""
-        return {*contract.checks[check].needs} <= getattr(self.broker, "levers", frozenset())
+        return not contract.checks[check].lacks(getattr(self.broker, "levers", frozenset()))
 
     def where(self, check: str, contract: Contract) -> Ground:
         """This ground or, where it cannot show a check, the first one beyond that can or is the last."""

@@ -27,7 +27,7 @@ from ampybus_contract.bindings.protocol import (
     Slows,
     Subscription,
 )
-from ampybus_contract.brokers.levers import Clock, Holds, Levers, Pauses, Renews, Restarts
+from ampybus_contract.brokers.levers import Clock, Holds, Leads, Levers, Pauses, Renews, Restarts
 from ampybus_contract.brokers.location import with_credentials
 from ampybus_contract.brokers.protocol import Probe
 from ampybus_contract.contract import Contract
@@ -50,6 +50,7 @@ SHOWN = 300
 START_SECONDS = 6.0
 MOST_DELIVERIES = 1_000
 RESUME_SECONDS = 15.0
+OUTAGE_SECONDS = 30.0
 RETRY_SECONDS = 0.1
 RETRY_GROWTH = 1.1
 NOWHERE = "127.0.0.1:1"
@@ -144,6 +145,19 @@ class Stage:
     def fault(self, what: str, milliseconds: int = 0) -> None:
         """Note in the history what was done to the broker or a consumer, and for how long."""
         self._record("broker", Operation.FAULT, Outcome.OK, NOTHING, error=what, count=milliseconds)
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether the broker's leader can be taken away."""
+        return isinstance(self.probe, Leads)
+
+    async def change_leader(self) -> None:
+        """Take the leader away until others lead. Raises BrokerError where there is no cluster of ours."""
+        if not isinstance(self.probe, Leads):
+            raise BrokerError("BROKER expected a cluster of ours, got none. Fix: use embedded:nats-cluster")
+        self.fault("the leader was killed")
+        await self.probe.change_leader()
+        self.fault("another one leads, and the killed one is back")
 
     async def backlog(self) -> int:
         """Ask the broker how much its consumers have not acknowledged, and note it."""
@@ -311,6 +325,15 @@ class Stage:
         """Nanoseconds since the stage was set, as events have it."""
         return int((asyncio.get_running_loop().time() - self._began) * 1e9)
 
+    async def publish_at_last(self, *envelopes: Envelope) -> None:
+        """Publish one after another, each again until it is acknowledged, for ``OUTAGE_SECONDS`` in all."""
+        deadline = asyncio.get_running_loop().time() + OUTAGE_SECONDS
+        for envelope in envelopes:
+            while await self.publish_one(envelope, "producer") is not Outcome.OK:
+                if asyncio.get_running_loop().time() > deadline:
+                    return
+                await asyncio.sleep(RETRY_SECONDS)
+
     async def publish_one(self, envelope: Envelope, actor: str, due: int = UNKNOWN) -> Outcome:
         """Publish one, and give the outcome that was recorded. Raises as ``publish``."""
         self._record(actor, Operation.PUBLISH, Outcome.INVOKE, envelope, due=due)
@@ -425,17 +448,17 @@ class Stage:
 
         return handle
 
-    async def applied(self, envelopes: Sequence[Envelope], group: str = "consumer") -> bool:
+    async def applied(
+        self, envelopes: Sequence[Envelope], group: str = "consumer", seconds: float = 0
+    ) -> bool:
         """Wait until all that were not refused took effect in a group.
 
-        Gives up, with False, when nothing happens for ``patience`` seconds.
+        Gives up, with False, when nothing happens for ``patience`` seconds, or ``seconds`` if that is more.
         """
         wanted = {item.headers.get("message_id", "").lower() for item in envelopes}
-        wanted -= {
-            item.id
-            for item in self.history
-            if item.operation is Operation.PUBLISH and item.outcome is Outcome.FAIL
-        }
+        published = [item for item in self.history if item.operation is Operation.PUBLISH]
+        refused = {item.id for item in published if item.outcome is Outcome.FAIL}
+        wanted -= refused - {item.id for item in published if item.outcome is Outcome.OK}
 
         def done() -> bool:
             effects = {
@@ -443,7 +466,7 @@ class Stage:
             }
             return wanted <= effects
 
-        return await self._until(done)
+        return await self._until(done, seconds)
 
     async def buried(self, count: int, seconds: float = 0) -> bool:
         """Wait until the DLQ holds ``count`` messages: ``patience``, or ``seconds`` if that is more."""
@@ -601,11 +624,11 @@ class Stage:
             await asyncio.sleep(0.02)
         return False
 
-    async def _until(self, done: Callable[[], bool]) -> bool:
+    async def _until(self, done: Callable[[], bool], seconds: float = 0) -> bool:
         while not done():
             self._changed.clear()
             try:
-                async with asyncio.timeout(self.patience):
+                async with asyncio.timeout(max(self.patience, seconds)):
                     await self._changed.wait()
             except TimeoutError:
                 return False

@@ -37,9 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ampybus-broker",
         metavar="SPEC",
         default=None,
-        help="memory, embedded[:nats|:nats-tls|:kafka|:kafka-tls|:kafka-light] (a real server, no Docker), "
-        "container[:nats|:kafka|:redpanda][?image=NAME:TAG] (Docker), auto[?image=NAME:TAG] (container where "
-        "an engine answers and the image is at hand or pulled soon, else embedded), "
+        help="memory, embedded[:nats|:nats-tls|:nats-cluster|:kafka|:kafka-tls|:kafka-light] (a real server, "
+        "no Docker), container[:nats|:kafka|:redpanda][?image=NAME:TAG] (Docker), auto[?image=NAME:TAG] "
+        "(container where an engine answers and the image is at hand or pulled soon, else embedded), "
         "nats://…, kafka://…, and for TLS tls://… or kafkas://…, with ?ca=FILE&cert=FILE&key=FILE "
         "(default: by the binding)",
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from ampybus_contract.brokers.location import Location, without_credentials
+from ampybus_contract.brokers.location import without_credentials
 from ampybus_contract.brokers.memory import MemorySource
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import Contract
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ampybus_contract.brokers.container import ContainerServer
 
 WORDS = (
-    "memory, embedded, embedded:nats[-tls], embedded:kafka[-tls], embedded:kafka-light, "
+    "memory, embedded, embedded:nats[-tls|-cluster], embedded:kafka[-tls], embedded:kafka-light, "
     "container, container:nats, container:kafka, container:redpanda, auto, "
     "nats://…, tls://…, kafka://… or kafkas://…"
 )
@@ -28,6 +28,7 @@ OURS = {
     "memory": "memory",
     "embedded:nats": "nats",
     "embedded:nats-tls": "nats",
+    "embedded:nats-cluster": "nats",
     "embedded:kafka": "kafka",
     "embedded:kafka-tls": "kafka",
     "embedded:kafka-light": "kafka",
@@ -135,48 +136,28 @@ def _container(wanted: Wanted) -> Iterator[ContainerServer]:
         yield server
 
 
-@contextmanager
-def _nats(wanted: Wanted, contract: Contract) -> Iterator[Broker]:
+def _nats(wanted: Wanted, contract: Contract) -> AbstractContextManager[Broker]:
     try:
-        from ampybus_contract.brokers.nats_server import nats_server  # noqa: PLC0415  needs an extra
-        from ampybus_contract.brokers.nats_stream import NatsSource  # noqa: PLC0415  needs an extra
+        from ampybus_contract.brokers import nats_source  # noqa: PLC0415  needs an extra
     except ModuleNotFoundError as error:
         raise missing_extra("nats-py", "conformance") from error
-    minimum = contract.security.tls_minimum
     if wanted.word.startswith("container:"):
-        with _container(wanted) as contained:
-            source = NatsSource(contained.url, contract.topic.prefix, contained.name)
-            source.verify()
-            source.settings = {**source.settings, **contained.settings}
-            yield source
-        return
-    if wanted.word not in OURS:
-        given = Location.parse(wanted.word)
-        source = NatsSource(given.url, contract.topic.prefix, "NATS JetStream", given.tls, minimum)
-        source.verify()
-        yield source
-        return
-    with nats_server(tls=wanted.word == "embedded:nats-tls") as server:
-        name, own = "NATS JetStream, embedded", server.certificates
-        files = None if own is None else own.files
-        source = NatsSource(server.url, contract.topic.prefix, name, files, minimum, server)
-        source.verify()
-        source.settings = {**source.settings, "sync": "always", "replicas": "1"}
-        yield source
+        return nats_source.contained_nats(_container(wanted), contract)
+    if wanted.word == "embedded:nats-cluster":
+        return nats_source.clustered_nats(contract)
+    if wanted.word in OURS:
+        return nats_source.embedded_nats(contract, tls=wanted.word.endswith("-tls"))
+    return nats_source.given_nats(wanted.word, contract)
 
 
 def _kafka(wanted: Wanted, contract: Contract) -> AbstractContextManager[Broker]:
     try:
-        from ampybus_contract.brokers.kafka_source import (  # noqa: PLC0415  needs an extra
-            contained_kafka,
-            embedded_kafka,
-            given_kafka,
-        )
+        from ampybus_contract.brokers import kafka_source  # noqa: PLC0415  needs an extra
     except ModuleNotFoundError as error:
         raise missing_extra("aiokafka", "kafka") from error
     if wanted.word.startswith("container:"):
-        return contained_kafka(_container(wanted), contract)
+        return kafka_source.contained_kafka(_container(wanted), contract)
     if wanted.word in OURS:
         light, tls = wanted.word.endswith("-light"), wanted.word.endswith("-tls")
-        return embedded_kafka(contract, light=light, tls=tls)
-    return given_kafka(wanted.word, contract)
+        return kafka_source.embedded_kafka(contract, light=light, tls=tls)
+    return kafka_source.given_kafka(wanted.word, contract)

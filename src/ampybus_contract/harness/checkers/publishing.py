@@ -45,11 +45,13 @@ def hint_missing(history: History, contract: Contract) -> list[Anomaly]:
 
 
 def refused_valid(history: History, contract: Contract) -> list[Anomaly]:
-    """A publish of a valid envelope that failed."""
+    """A valid envelope that was refused, and not taken at another try either."""
+    published = only(history, Operation.PUBLISH)
+    taken = {item.id for item in published if item.outcome is Outcome.OK}
     return [
         Anomaly(f"An envelope that keeps the contract was refused: {item.error}", (item,))
-        for item in history
-        if item.operation is Operation.PUBLISH and item.outcome is Outcome.FAIL and not musts(item, contract)
+        for item in published
+        if item.outcome is Outcome.FAIL and item.id not in taken and not musts(item, contract)
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 
 from ampybus_contract.bindings.consumer import ConsumerGroup
 from ampybus_contract.bindings.protocol import Handler, Settlement, Subscription
@@ -102,12 +102,35 @@ class KeepsFirst(ReferenceBinding):
         await super().subscribe(subscription, first)
 
 
+class ResumesFromNewest(ConsumerGroup):
+    """Lets go, when the connection comes back, what it was handed before, and goes on with what is new."""
+
+    def __init__(self, binding: ReferenceBinding, name: str, handler: Handler) -> None:
+        super().__init__(binding, name, handler)
+        self.handed: dict[Hashable, int] = {}
+
+    def enqueue(self, incoming: Incoming) -> None:
+        self.handed[incoming.position] = self._reconnects()
+        super().enqueue(incoming)
+
+    async def settle(self, incoming: Incoming) -> None:
+        if self.handed[incoming.position] == self._reconnects():
+            await super().settle(incoming)
+        else:
+            await self.acknowledge(incoming)
+
+    def _reconnects(self) -> int:
+        client = getattr(self.binding.transport, "client", None)
+        return 0 if client is None else int(client.stats["reconnects"])
+
+
 def mutants(_contract: Contract) -> list[Mutant]:
     """Every mutant of the chapter."""
     return [
         Mutant("shuffles within a batch", "ORD-01", _shuffling),
         Mutant("has workers that ignore keys", "ORD-02", IgnoresKeys),
         Mutant("requeues at the tail", "ORD-03", grouped(RequeuesAtTail)),
+        Mutant("resumes from the newest", "ORD-05", grouped(ResumesFromNewest)),
         Mutant("takes cancels first", "ORD-06", grouped(TakesCancelsFirst)),
         Mutant("keeps the first value", "ORD-07", KeepsFirst),
     ]

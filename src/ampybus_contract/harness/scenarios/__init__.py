@@ -43,6 +43,7 @@ from ampybus_contract.harness.scenarios.observability import busy, fast_clock
 from ampybus_contract.harness.scenarios.ordering import (
     keyed_stream,
     keyed_stream_with_retries,
+    lost_connection,
     many_keys,
     snapshots,
     steps,
@@ -107,6 +108,7 @@ __all__ = [
     "killed_in_the_middle",
     "lost_ack",
     "lost_acks",
+    "lost_connection",
     "many_keys",
     "missing_keys",
     "old_peer",

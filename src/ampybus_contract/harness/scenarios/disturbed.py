@@ -78,7 +78,7 @@ async def paused_broker(stage: Stage) -> None:
 
 async def cut_link(stage: Stage) -> None:
     """A link that is cut and healed while keys are published side by side."""
-    async with _linked(stage) as link:
+    async with linked(stage) as link:
 
         async def outage(during: Callable[[], Awaitable[None]]) -> None:
             link.cut()
@@ -95,7 +95,7 @@ async def healed_link(stage: Stage) -> None:
     """A link that is cut and healed, and then messages until one is acknowledged, for the recovery time."""
     domain = stage.workload.keyed_domain()
     made = _made(stage, domain)
-    async with _linked(stage) as link:
+    async with linked(stage) as link:
         await stage.subscribe(stage.pattern(domain))
         await stage.publish(*made)
         link.cut()
@@ -114,7 +114,7 @@ async def slow_link(stage: Stage) -> None:
     made = [
         stage.workload.envelope(domain, number % KEYS, size=LARGE_BYTES) for number in range(KEYS * ROUNDS)
     ]
-    async with _linked(stage) as link:
+    async with linked(stage) as link:
         await stage.subscribe(stage.pattern(domain))
         link.set(SLOW)
         stage.fault("the link is slow")
@@ -174,9 +174,9 @@ def _publish_by_key(stage: Stage, tasks: asyncio.TaskGroup, made: list[Envelope]
 
 
 @asynccontextmanager
-async def _linked(stage: Stage) -> AsyncIterator[FaultProxy]:
+async def linked(stage: Stage) -> AsyncIterator[FaultProxy]:
     """The binding started anew behind a link that can be disturbed."""
     host, port = first_server(stage.place.url)
     async with fault_proxy(port, host) as link:
-        await stage.move(replace(stage.place, url=elsewhere(stage.place.url, f"{host}:{link.port}")))
+        await stage.move(replace(stage.place, url=elsewhere(stage.place.url, f"127.0.0.1:{link.port}")))
         yield link

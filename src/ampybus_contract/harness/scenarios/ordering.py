@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from ampybus_contract.bindings.protocol import Settlement
 from ampybus_contract.envelope import Envelope
+from ampybus_contract.harness.scenarios.disturbed import linked
 from ampybus_contract.harness.stage import Stage
 
 PER_KEY = 12
 KEYS = 3
 ROUNDS = 4
 WORK_SECONDS = 0.004
+HEALED_SECONDS = 12.0
+REDELIVERY_SECONDS = 1.0
 STEP = "x_step"
 STEPS = ("submit", "amend", "cancel")
 
@@ -84,3 +89,49 @@ async def snapshots(stage: Stage) -> None:
     await stage.subscribe(stage.pattern(domain))
     await stage.publish(*made)
     await stage.applied(made)
+
+
+async def lost_connection(stage: Stage) -> None:
+    """The leader or the link goes while messages are in hand and others are published, and comes back.
+
+    What is in hand then is handled only after that.
+    """
+    domain = stage.workload.keyed_domain()
+    made = _keyed(stage, domain)
+    third = len(made) // 3
+    begun, healed = asyncio.Event(), asyncio.Event()
+
+    async def pause(_envelope: Envelope, _attempt: int) -> None:
+        begun.set()
+        await healed.wait()
+
+    async with _breakable(stage) as break_and_heal:
+        await stage.publish(*made[:third])
+        await stage.subscribe(stage.pattern(domain), pause=pause)
+        await stage.happens(begun)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(stage.publish_at_last(*made[third:-third]))
+            await break_and_heal()
+        await stage.publish_at_last(*made[-third:])
+        healed.set()
+        await stage.levers.redeliver_after(REDELIVERY_SECONDS)
+        await stage.applied(made, seconds=HEALED_SECONDS)
+        await stage.stop()
+
+
+@asynccontextmanager
+async def _breakable(stage: Stage) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """What takes the leader away, or else the link to the broker, and brings it back."""
+    if stage.is_cluster:
+        yield stage.change_leader
+        return
+    async with linked(stage) as link:
+
+        async def cut_and_restore() -> None:
+            link.cut()
+            stage.fault("the link was cut")
+            await stage.quiet()
+            link.restore()
+            stage.fault("the link is whole again")
+
+        yield cut_and_restore
