@@ -197,7 +197,9 @@ class NatsSource:
         self.server = server
         self.url = url
         self.tls = files_for(url, tls)
-        self.levers = LEVERS | ({"proxy"} if self.tls is None or server is not None else set())
+        self.levers = (
+            LEVERS | {"size_limit"} | ({"proxy"} if self.tls is None or server is not None else set())
+        )
         self.levers |= {"restart", "pause"} if server is not None else set()
         self.tls_minimum = tls_minimum
         self.prefix = prefix

@@ -69,6 +69,7 @@ from ampybus_contract.harness.checkers.publishing import (
     id_invented,
     refused_valid,
     unanswered,
+    unsettled_size,
     violation_accepted,
 )
 from ampybus_contract.harness.checkers.reading import Checker, History, is_dead_letter
@@ -173,6 +174,7 @@ __all__ = [
     "unanswered",
     "unknown_header_changed",
     "unseen",
+    "unsettled_size",
     "violation_accepted",
     "wedged",
 ]

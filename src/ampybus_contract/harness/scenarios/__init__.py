@@ -38,6 +38,7 @@ from ampybus_contract.harness.scenarios.large_payloads import (
     decompression_bomb,
     pointers,
     replaced_object,
+    size_limit,
 )
 from ampybus_contract.harness.scenarios.observability import busy, fast_clock
 from ampybus_contract.harness.scenarios.ordering import (
@@ -127,6 +128,7 @@ __all__ = [
     "same_dedupe_key",
     "same_window_twice",
     "separators",
+    "size_limit",
     "slow_consumer",
     "slow_link",
     "slowed_producer",
