@@ -50,6 +50,7 @@ from ampybus_contract.harness.checkers.keys import key_wrong
 from ampybus_contract.harness.checkers.logs import log_incomplete, payload_logged
 from ampybus_contract.harness.checkers.metrics import (
     counter_wrong,
+    lag_stale,
     latency_negative,
     metric_misnamed,
     reason_undeclared,
@@ -125,6 +126,7 @@ __all__ = [
     "is_dead_letter",
     "key_reordered",
     "key_wrong",
+    "lag_stale",
     "lag_wrong",
     "large_payload_lost",
     "latency_negative",

@@ -40,7 +40,7 @@ from ampybus_contract.harness.scenarios.large_payloads import (
     replaced_object,
     size_limit,
 )
-from ampybus_contract.harness.scenarios.observability import busy, fast_clock
+from ampybus_contract.harness.scenarios.observability import busy, fast_clock, stuck
 from ampybus_contract.harness.scenarios.ordering import (
     keyed_stream,
     keyed_stream_with_retries,
@@ -135,6 +135,7 @@ __all__ = [
     "snapshots",
     "steps",
     "stored_late",
+    "stuck",
     "tampered",
     "unknown_encoding",
     "untrusted_peers",
