@@ -19,6 +19,19 @@ def test_large_payloads_are_compressed(ampybus: ConformanceCheck) -> None:
     )
 
 
+@pytest.mark.ampybus("BIG-02")
+def test_the_size_limit_holds_on_the_wire(ampybus: ConformanceCheck) -> None:
+    ampybus(
+        scenarios.size_limit,
+        checkers.broken_on_wire(lambda contract: [contract.payload.requirements["sent"]]),
+        checkers.unsettled_size,
+        checkers.refused_valid,
+        checkers.payload_changed,
+        checkers.lost_write,
+        checkers.unseen,
+    )
+
+
 @pytest.mark.ampybus("BIG-03")
 def test_pointer_headers_come_all_together(ampybus: ConformanceCheck) -> None:
     refused = checkers.violation_accepted(lambda contract: contract.pointer_requirements.values())

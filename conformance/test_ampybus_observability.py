@@ -31,3 +31,8 @@ def test_a_trace_goes_on_through_retry_dead_letter_and_redrive(ampybus: Conforma
 @pytest.mark.ampybus("OBS-05")
 def test_log_records_are_whole_and_hold_no_payload(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.busy, checkers.log_incomplete, checkers.payload_logged)
+
+
+@pytest.mark.ampybus("OBS-06")
+def test_the_lag_gauge_is_what_the_broker_says(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.stuck, checkers.lag_stale)

@@ -16,7 +16,7 @@ from ampybus_contract import Envelope
 from ampybus_contract.bindings.memory import MemoryTransport
 from ampybus_contract.bindings.observer import Observer
 from ampybus_contract.bindings.protocol import Endpoint, Settlement, Subscription
-from ampybus_contract.bindings.reference import ReferenceBinding
+from ampybus_contract.bindings.reference import LAG_SECONDS, ReferenceBinding
 from ampybus_contract.bindings.telemetry import Telemetry
 from ampybus_contract.brokers.memory import MemoryBroker
 from ampybus_contract.brokers.virtual_time import run_virtual
@@ -58,6 +58,35 @@ def test_metrics_stand_in_the_services_own_registry() -> None:
     labels = {"topic": "ampy.dev.orders.v1", "consumer": "group"}
     assert registry.get_sample_value("bus_consumed_total", labels) == 1
     assert registry.get_sample_value("bus_consumer_lag", labels) == 0
+
+
+def test_the_lag_counts_what_came_since_a_group_took_its_last_record() -> None:
+    registry = CollectorRegistry()
+    room = CONTRACT.backpressure.in_flight
+
+    async def main() -> float | None:
+        binding = ReferenceBinding(MemoryTransport(), CONTRACT, observer=Telemetry(CONTRACT, registry))
+        release = asyncio.Event()
+
+        async def wait(_envelope: Envelope) -> Settlement:
+            await release.wait()
+            return Settlement.OK
+
+        await binding.start(Endpoint("memory", "memory", MemoryBroker()))
+        await binding.subscribe(Subscription("ampy.>", "group"), wait)
+        made = Workload(CONTRACT, 1)
+        for number in range(room + 7):
+            await binding.publish(made.envelope("orders"))
+            if number == room:
+                await asyncio.sleep(LAG_SECONDS / 2)
+        await asyncio.sleep(LAG_SECONDS)
+        labels = {"topic": "ampy.dev.orders.v1", "consumer": "group"}
+        shown = registry.get_sample_value("bus_consumer_lag", labels)
+        release.set()
+        await binding.stop()
+        return shown
+
+    assert run_virtual(main()) == room + 7
 
 
 def test_log_records_go_where_the_service_says() -> None:

@@ -181,3 +181,33 @@ def test_an_indefinite_publish_may_count_or_not() -> None:
     for shown in (TEXT, nothing):
         assert checkers.counter_wrong([WORK[0], open_ended, *WORK[2:], metrics(shown)], CONTRACT) == []
     assert checkers.counter_wrong([*WORK, metrics(nothing)], CONTRACT)
+
+
+SUBSCRIBED = event(Operation.SUBSCRIBE, pattern=f"{CONTRACT.topic.prefix}.>")
+NOTHING_LEFT = event(Operation.BACKLOG, actor="broker", count=0)
+LAG = f'bus_consumer_lag{{topic="{FAMILY}",consumer="consumer"}} 0'
+
+
+def test_a_lag_that_the_broker_says_too_is_no_anomaly() -> None:
+    left = replace(NOTHING_LEFT, count=3)
+    later = metrics(TEXT.replace(LAG, LAG[:-1] + "3"))
+    history = [SUBSCRIBED, *WORK, NOTHING_LEFT, metrics(), metrics("before it was asked"), left, later]
+    assert checkers.lag_stale(history, CONTRACT) == []
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [replace(NOTHING_LEFT, count=3), metrics()],
+        [NOTHING_LEFT, metrics(TEXT.replace(LAG, ""))],
+        [NOTHING_LEFT, metrics(TEXT.replace(LAG, LAG.replace("consumer=", "group=")[:-1] + "9"))],
+        [NOTHING_LEFT, metrics(TEXT.replace(LAG, LAG.replace('"consumer"', '"another"')))],
+        [NOTHING_LEFT],
+        [NOTHING_LEFT, NOTHING_LEFT, metrics()],
+        [metrics()],
+    ],
+)
+def test_a_lag_that_the_broker_does_not_say_is_an_anomaly(end: list[Event]) -> None:
+    found = checkers.lag_stale([SUBSCRIBED, *WORK, *end], CONTRACT)
+    assert found
+    assert all(anomaly.sentence and anomaly.events for anomaly in found)

@@ -64,6 +64,8 @@ class CheckpointGroup(ConsumerGroup):
     The only reader of its checkpoint: what its keys have settled is not handed out again.
     """
 
+    at_broker = False
+
     def __init__(self, binding: ReferenceBinding, name: str, handler: Handler, store: Checkpoints) -> None:
         super().__init__(binding, name, handler)
         self.store = store

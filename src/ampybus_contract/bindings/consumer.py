@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ampybus_contract.bindings.protocol import Handler, Settlement
 from ampybus_contract.bindings.transport import Incoming
+from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import BlobError, PublishError
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ class ConsumerGroup:
     """Takes messages from a transport and settles each: applied, dead-lettered, or already seen.
 
     Messages of one lane are settled one after another, so that a retried message blocks its own key and
-    no other (D20).
+    no other (D20). ``at_broker``: the broker knows this group, and what it has not settled.
     """
+
+    at_broker = True
 
     def __init__(self, binding: ReferenceBinding, name: str, handler: Handler) -> None:
         self.name = name
@@ -34,6 +37,7 @@ class ConsumerGroup:
         self.lanes: dict[str, deque[Incoming]] = {}
         self.held: dict[Hashable, Incoming] = {}
         self.behind = 0
+        self.last: Envelope | None = None
         self.room = asyncio.Semaphore(binding.contract.backpressure.in_flight)
         self.pump: asyncio.Task[None] | None = None
         self.workers: set[asyncio.Task[None]] = set()
@@ -64,7 +68,7 @@ class ConsumerGroup:
                 self.held[incoming.position] = incoming
                 continue
             self.held[incoming.position] = incoming
-            self.behind = incoming.behind
+            self.behind, self.last = incoming.behind, incoming.envelope
             self.binding.observer.lagging(self.name, incoming.envelope, self.behind + len(self.held))
             self.enqueue(incoming)
             await self.room.acquire()

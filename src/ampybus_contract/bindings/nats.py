@@ -163,6 +163,7 @@ class NatsTransport:
             raise _refused("a header that NATS keeps as it is", "{!r}: {!r}".format(*worst), "strip it")
         words = "".join([*headers, *values])
         block = len("NATS/1.0\r\n\r\n") + len(words.encode()) + len(": \r\n") * len(headers)
+        block *= self.contract.nats.max_payload_counts_headers
         limit = self.client.max_payload if self.client else 0
         if block + len(envelope.payload) > limit:
             got = f"{block} + {len(envelope.payload)} bytes"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ from ampybus_contract.bindings.transport import (
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.contract.model import RetryRule
 from ampybus_contract.envelope import Envelope, Topic
-from ampybus_contract.errors import BlobError, PublishError, TopicError
+from ampybus_contract.errors import BlobError, BrokerError, PublishError, TopicError
 from ampybus_contract.validation import Finding, validate
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 STOP_SECONDS = 5.0
 PUBLISH_ATTEMPTS = 2
 REDRIVE_SECONDS = 2.0
+LAG_SECONDS = 1.0
 CAPABILITIES = frozenset(
     {"retry", "deduplication", "dlq", "redrive", "durable_effects", "backpressure", "pointer", "kill"}
     | {"metrics", "logs", "tracing"}
@@ -77,6 +79,7 @@ class ReferenceBinding:
         self.state: Path | None = None
         self.doomed = False
         self.dead = asyncio.Event()
+        self.measuring: asyncio.Task[None] | None = None
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -99,6 +102,8 @@ class ReferenceBinding:
         self.effects = self.effect_store(endpoint)
         if not self.watched and endpoint.telemetry is not None:
             self.observer = self.telemetry(endpoint.telemetry)
+        if type(self.observer) is not Observer:
+            self.measuring = asyncio.create_task(self._measure_again())
 
     def pointers_below(self, base: str) -> Pointers:
         """What stores and fetches large payloads below a base URI. Needs the extra ``blobs``."""
@@ -154,6 +159,21 @@ class ReferenceBinding:
         """Records that the broker holds for a group and that are not settled."""
         assert isinstance(self.transport, Measures)
         return await self.transport.lag(group)
+
+    async def measure(self) -> None:
+        """Tell the observer how far each group is behind, where the broker says it.
+
+        What a group took does not tell what has been stored since; a group that is full or stuck takes none.
+        """
+        for group in self.groups if isinstance(self.transport, Measures) else ():
+            if group.last is not None and group.at_broker:
+                with contextlib.suppress(BrokerError):
+                    self.observer.lagging(group.name, group.last, await self.lag(group.name))
+
+    async def _measure_again(self) -> None:
+        while True:
+            await asyncio.sleep(LAG_SECONDS)
+            await self.measure()
 
     async def send(self, envelope: Envelope) -> None:
         """Store; an indefinite outcome is tried again, as the same message (D22).
@@ -229,6 +249,8 @@ class ReferenceBinding:
 
     async def close(self) -> None:
         """Let go of the broker and of files."""
+        if self.measuring is not None:
+            self.measuring.cancel()
         await self.transport.close()
         self.effects.close()
         self.observer.close()
@@ -276,6 +298,7 @@ class ReferenceBinding:
             async with asyncio.TaskGroup() as tasks:
                 for group in self.groups:
                     tasks.create_task(group.stop(STOP_SECONDS))
+            await self.measure()
         finally:
             await self.close()
 

@@ -162,7 +162,7 @@ class KafkaSource:
         self.url = url
         self.contract = contract
         self.name = name
-        self.levers = levers | {"clock"} | ({"tls"} if files_for(url, tls) else set())
+        self.levers = levers | {"clock", "size_limit"} | ({"tls"} if files_for(url, tls) else set())
         self.gaps: Mapping[str, str] = {**dict.fromkeys(LEVERS, NO_LEVER), **NO_FAULTS, **(gaps or {})}
         self.address = KafkaAddress.parse(url, tls)
         self.replicas = 1

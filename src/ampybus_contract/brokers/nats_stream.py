@@ -198,7 +198,9 @@ class NatsSource:
         self.comes_back = server is not None
         self.url = url
         self.tls = files_for(url, tls)
-        self.levers = LEVERS | ({"proxy"} if self.tls is None or server is not None else set())
+        self.levers = (
+            LEVERS | {"size_limit"} | ({"proxy"} if self.tls is None or server is not None else set())
+        )
         self.levers |= {"restart", "pause"} if server is not None else set()
         self.tls_minimum = tls_minimum
         self.prefix = prefix

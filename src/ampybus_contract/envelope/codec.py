@@ -7,10 +7,28 @@ import zlib
 
 from ampybus_contract.errors import DecodeError
 
+EXTRA_HEADER = 16
+EXTRA_MOST = 0xFFFF - 4
+
 
 def compress(payload: bytes) -> bytes:
     """Gzip with a zero time stamp, so that the same input gives the same bytes on this machine."""
     return gzip.compress(payload, mtime=0)
+
+
+def stored(payload: bytes, size: int) -> bytes:
+    """Gzip of exactly ``size`` bytes: the payload as it is, and an extra field to fill up (RFC 1952).
+
+    Raises ValueError where the field would have to hold less than nothing, or more than it can.
+    """
+    packer = zlib.compressobj(0, wbits=-zlib.MAX_WBITS)
+    body = packer.compress(payload) + packer.flush()
+    body += zlib.crc32(payload).to_bytes(4, "little") + len(payload).to_bytes(4, "little")
+    room = size - len(body) - EXTRA_HEADER
+    if not 0 <= room <= EXTRA_MOST:
+        raise ValueError(f"{len(payload)} bytes do not fill up to {size}")
+    extra = b"FL" + room.to_bytes(2, "little") + bytes(room)
+    return b"\x1f\x8b\x08\x04" + bytes(5) + b"\xff" + len(extra).to_bytes(2, "little") + extra + body
 
 
 def decompress(payload: bytes, limit: int) -> bytes:

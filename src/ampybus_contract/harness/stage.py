@@ -286,6 +286,15 @@ class Stage:
                 "auditor", Operation.AUDIT, Outcome.OK, NOTHING, error=str(damage), count=int(number)
             )
 
+    def metrics(self) -> None:
+        """Note the metrics that the binding has shown so far."""
+        assert self.endpoint is not None
+        assert self.endpoint.telemetry is not None
+        for operation, written in shown(self.endpoint.telemetry):
+            if operation is Operation.METRICS:
+                text = self._with_actors(written)
+                self._record("telemetry", operation, Outcome.OK, NOTHING, error=text[:SHOWN], said=text)
+
     @property
     def _auditor(self) -> Audits:
         if not isinstance(self.binding, Audits):
@@ -541,8 +550,13 @@ class Stage:
     async def move(self, endpoint: Endpoint) -> None:
         """Stop the binding, and start another one on another endpoint."""
         await self.stop()
+        self.endpoint = endpoint
+        await self.begin_again()
+
+    async def begin_again(self) -> None:
+        """Start another binding in the place of the one that has ended."""
         self.binding = self.make()
-        await self.open(endpoint)
+        await self.open(self.place)
 
     async def meet(self, wrong: str, endpoint: Endpoint, read: Callable[[], int] = lambda: 0) -> None:
         """Start another binding on an endpoint, publish there, and note how that went.

@@ -10,7 +10,7 @@ from typing import Any
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Headers, Topic, uuid7
-from ampybus_contract.envelope.codec import compress
+from ampybus_contract.envelope.codec import compress, stored
 from ampybus_contract.envelope.formula import fill
 from ampybus_contract.envelope.registry import message_type
 from ampybus_contract.errors import SpecError, SpecProblem
@@ -19,6 +19,8 @@ from ampybus_contract.validation import validate
 
 EPOCH_MS = 1_757_100_661_000
 EPOCH_RANGE_MS = 40_000_000_000
+SLACK_SHARE = 256
+SLACK_BYTES = 256
 
 
 class Workload:
@@ -180,6 +182,14 @@ class Workload:
         envelope = self.envelope(domain, key, content_encoding=encoding)
         filler = base64.b64encode(self.random.randbytes(self.contract.payload.sent_below)).decode()
         payload = compress(self._payload(domain, self.parts(domain, key), filler))
+        return Envelope(envelope.topic, envelope.headers, payload)
+
+    def filled(self, domain: str, total: int, key: int = 0) -> Envelope:
+        """An envelope whose payload as sent has exactly ``total`` bytes; but for that it is valid."""
+        envelope = self.envelope(domain, key, content_encoding=self.contract.payload.encodings[0])
+        plain = total - total // SLACK_SHARE - SLACK_BYTES
+        filler = "x" * (plain - len(self._payload(domain, self.parts(domain, key), "")))
+        payload = stored(self._payload(domain, self.parts(domain, key), filler), total)
         return Envelope(envelope.topic, envelope.headers, payload)
 
     def keys(self, domain: str) -> int:

@@ -51,6 +51,7 @@ from ampybus_contract.harness.checkers.latency import stall_hidden
 from ampybus_contract.harness.checkers.logs import log_incomplete, payload_logged
 from ampybus_contract.harness.checkers.metrics import (
     counter_wrong,
+    lag_stale,
     latency_negative,
     metric_misnamed,
     reason_undeclared,
@@ -70,6 +71,7 @@ from ampybus_contract.harness.checkers.publishing import (
     id_invented,
     refused_valid,
     unanswered,
+    unsettled_size,
     violation_accepted,
 )
 from ampybus_contract.harness.checkers.reading import Checker, History, is_dead_letter
@@ -125,6 +127,7 @@ __all__ = [
     "is_dead_letter",
     "key_reordered",
     "key_wrong",
+    "lag_stale",
     "lag_wrong",
     "large_payload_lost",
     "latency_negative",
@@ -175,6 +178,7 @@ __all__ = [
     "unanswered",
     "unknown_header_changed",
     "unseen",
+    "unsettled_size",
     "violation_accepted",
     "wedged",
 ]

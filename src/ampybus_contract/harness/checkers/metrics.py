@@ -11,11 +11,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from ampybus_contract.contract import Contract
 from ampybus_contract.contract.chapters import MetricRule
 from ampybus_contract.envelope.formula import fill
-from ampybus_contract.harness.checkers.reading import History, is_dead_letter, only
+from ampybus_contract.harness.checkers.reading import History, is_dead_letter, only, subscribed
 from ampybus_contract.harness.history import Anomaly, Event, Operation, Outcome
 
 Labels = frozenset[tuple[str, str]]
-NOT_COUNTED = "lag"
+LAG = "lag"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def counter_wrong(history: History, contract: Contract) -> list[Anomaly]:
     """
     found: list[Anomaly] = []
     for rule in contract.metrics.values():
-        if rule.measures == NOT_COUNTED:
+        if rule.measures == LAG:
             continue
         bounds = _expected(history, rule, contract)
         values: dict[Labels, float] = defaultdict(float)
@@ -105,6 +105,38 @@ def latency_negative(history: History, contract: Contract) -> list[Anomaly]:
             said = f"{rule.prometheus_name} holds {recorded:g} latencies of {len(firsts)} deliveries."
             found.append(Anomaly(said, (*_evidence(history), *firsts[:1])))
     return found
+
+
+def lag_stale(history: History, contract: Contract) -> list[Anomaly]:
+    """A lag gauge that is not what the broker said right before the metrics were read, or not shown.
+
+    Sample: backlog 3, and metrics with a lag of 1.
+    """
+    consumers = set(subscribed(history))
+    asked: list[Event] = []
+    found: list[Anomaly] = []
+    for item in history:
+        if item.operation is Operation.BACKLOG:
+            asked.append(item)
+        elif item.operation is Operation.METRICS and asked:
+            truth = asked.pop()
+            shown = list(_lags(item, consumers, contract))
+            if not shown:
+                found.append(Anomaly("No lag of the consumer is shown.", (truth, item)))
+            elif sum(shown) != truth.count:
+                said = f"The lag is {truth.count} records by the broker, the gauge shows {sum(shown):g}."
+                found.append(Anomaly(said, (truth, item)))
+    unseen = asked or (() if only(history, Operation.BACKLOG) else history[-1:])
+    return [*found, *(Anomaly("No metrics are shown after the broker was asked.", (it,)) for it in unseen)]
+
+
+def _lags(shown: Event, consumers: set[str], contract: Contract) -> Iterator[float]:
+    """The lags of these consumers, one for each topic family."""
+    for rule in contract.metrics.values():
+        if rule.measures == LAG:
+            for item in _samples([shown], rule):
+                if consumers & {*item.labels.values()}:
+                    yield item.value
 
 
 def _evidence(history: History) -> tuple[Event, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.harness.checkers.reading import Checker, History, musts, only, words
-from ampybus_contract.harness.history import Anomaly, Operation, Outcome
+from ampybus_contract.harness.history import Anomaly, Event, Operation, Outcome
 
 
 def violation_accepted(select: Callable[[Contract], Iterable[str]]) -> Checker:
@@ -45,14 +45,48 @@ def hint_missing(history: History, contract: Contract) -> list[Anomaly]:
 
 
 def refused_valid(history: History, contract: Contract) -> list[Anomaly]:
-    """A valid envelope that was refused, and not taken at another try either."""
+    """A valid envelope that was refused, and not taken at another try either.
+
+    Near the size limit a binding may refuse it (D17).
+    """
     published = only(history, Operation.PUBLISH)
     taken = {item.id for item in published if item.outcome is Outcome.OK}
     return [
         Anomaly(f"An envelope that keeps the contract was refused: {item.error}", (item,))
         for item in published
-        if item.outcome is Outcome.FAIL and item.id not in taken and not musts(item, contract)
+        if item.outcome is Outcome.FAIL
+        and item.id not in taken
+        and not musts(item, contract)
+        and not _near_limit(item, contract)
     ]
+
+
+def _near_limit(item: Event, contract: Contract) -> bool:
+    """Whether headers and payload may come to the size limit on the wire.
+
+    Topic and headers count twice: as they are, and as much again for what a binding has to add to them.
+    """
+    envelope = item.envelope
+    words = "".join([envelope.topic, *envelope.headers, *envelope.headers.values()])
+    return len(envelope.payload) + 2 * len(words.encode()) >= contract.payload.sent_below
+
+
+def unsettled_size(history: History, contract: Contract) -> list[Anomaly]:
+    """A publish around the size limit that was neither stored nor refused for good, or one beside it.
+
+    A broker that gets more than it takes cuts the connection, and all that is on its way then is in doubt.
+    Sample: publish of 1 MiB info.
+    """
+    stored = {item.id for item in only(history, Operation.STORE)}
+    found: list[Anomaly] = []
+    for item in only(history, Operation.PUBLISH):
+        size = len(item.envelope.payload)
+        if item.outcome is Outcome.INFO:
+            sentence = f"A publish of {size} bytes had no definite outcome: {item.error}"
+            found.append(Anomaly(sentence, (item,)))
+        elif item.outcome is Outcome.OK and item.id not in stored:
+            found.append(Anomaly(f"A payload of {size} bytes was neither refused nor stored.", (item,)))
+    return found
 
 
 def unanswered(history: History, contract: Contract) -> list[Anomaly]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.contract import Contract
 from ampybus_contract.harness.mutants.build import Mutant, by, overlooks, sends, setting
 
@@ -15,6 +17,7 @@ def mutants(_contract: Contract) -> list[Mutant]:
     return [
         Mutant("compresses at the bound already", "BIG-01", by(_one_byte_early)),
         Mutant("sends large payloads plain", "BIG-01", overlooks(_compress)),
+        Mutant("lets the broker cut the connection", "BIG-02", _counting_payloads_only),
         Mutant("omits blob_size", "BIG-03", sends(setting(blob_size=None))),
         Mutant(
             "accepts half a pointer",
@@ -28,6 +31,12 @@ def mutants(_contract: Contract) -> list[Mutant]:
 def _one_byte_early(contract: Contract) -> Contract:
     payload = replace(contract.payload, compress_above=contract.payload.compress_above - 1)
     return replace(contract, payload=payload)
+
+
+def _counting_payloads_only(transport: Any, contract: Contract) -> ReferenceBinding:
+    """Knows that a broker has a size limit, and not that headers count."""
+    transport.contract = replace(contract, nats=replace(contract.nats, max_payload_counts_headers=False))
+    return ReferenceBinding(transport, contract)
 
 
 def _without_cap(contract: Contract) -> Contract:

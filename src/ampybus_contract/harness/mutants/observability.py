@@ -86,6 +86,26 @@ class NegativeLatency(FileTelemetry):
         return (time.time_ns() - nanoseconds(envelope.headers["produced_at"])) / 1e6
 
 
+class KeepsFirstLag(FileTelemetry):
+    """Shows the lag that a group had at first."""
+
+    def __init__(self, contract: Contract, directory: Path) -> None:
+        super().__init__(contract, directory)
+        self.known: set[str] = set()
+
+    def lagging(self, group: str, envelope: Envelope, records: int) -> None:
+        if group not in self.known:
+            self.known.add(group)
+            super().lagging(group, envelope, records)
+
+
+class AsksNobody(ReferenceBinding):
+    """Knows of the lag what came with the records that it took."""
+
+    async def measure(self) -> None:
+        return None
+
+
 def mutants(_contract: Contract) -> list[Mutant]:
     """Every mutant of the chapter."""
     return [
@@ -102,6 +122,8 @@ def mutants(_contract: Contract) -> list[Mutant]:
         Mutant("logs the payload in hex", "OBS-05", _logging(bytes.hex)),
         Mutant("logs the payload in base64", "OBS-05", _logging(lambda it: base64.b64encode(it).decode())),
         Mutant("logs without trace_id", "OBS-05", _forgetting),
+        Mutant("shows a stale lag", "OBS-06", _watched(KeepsFirstLag)),
+        Mutant("does not ask the broker for the lag", "OBS-06", AsksNobody),
         Mutant("records negative latency", "FLT-07", _watched(NegativeLatency)),
     ]
 

@@ -38,8 +38,9 @@ from ampybus_contract.harness.scenarios.large_payloads import (
     decompression_bomb,
     pointers,
     replaced_object,
+    size_limit,
 )
-from ampybus_contract.harness.scenarios.observability import busy, fast_clock
+from ampybus_contract.harness.scenarios.observability import busy, fast_clock, stuck
 from ampybus_contract.harness.scenarios.ordering import (
     keyed_stream,
     keyed_stream_with_retries,
@@ -130,6 +131,7 @@ __all__ = [
     "same_dedupe_key",
     "same_window_twice",
     "separators",
+    "size_limit",
     "slow_consumer",
     "slow_link",
     "slowed_producer",
@@ -137,6 +139,7 @@ __all__ = [
     "stalled",
     "steps",
     "stored_late",
+    "stuck",
     "tampered",
     "unknown_encoding",
     "untrusted_peers",

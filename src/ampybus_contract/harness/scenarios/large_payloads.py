@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import cache
 
@@ -9,7 +10,7 @@ from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.codec import compress
 from ampybus_contract.harness.checkers.retries import NOISE_SECONDS
-from ampybus_contract.harness.history import Operation
+from ampybus_contract.harness.history import Operation, Outcome
 from ampybus_contract.harness.stage import Stage
 from ampybus_contract.harness.workload import Workload
 
@@ -27,6 +28,38 @@ async def compression_threshold(stage: Stage) -> None:
     above = stage.workload.sized(domain, bound + 1)
     await stage.publish(*plain, packed, above)
     await stage.applied([*plain, packed])
+
+
+async def size_limit(stage: Stage) -> None:
+    """Payloads at, above and one byte below the size limit, and around the most that the binding takes.
+
+    The most that it takes is looked for by halves. Each has a small message beside it. What gets no answer
+    ends the search: the connection may be gone.
+    """
+    domain = stage.workload.keyed_domain()
+    await stage.subscribe(stage.pattern(domain))
+    bound = stage.contract.payload.sent_below
+    taken, refused, size = bound // 2, bound, bound - 1
+    made: list[Envelope] = []
+    for above in (bound, bound + 1):
+        await _beside(stage, domain, above, made)
+    while refused - taken > 1:
+        outcome = await _beside(stage, domain, size, made)
+        if outcome is Outcome.INFO:
+            break
+        taken, refused = (size, refused) if outcome is Outcome.OK else (taken, size)
+        size = (taken + refused) // 2
+    await stage.applied(made)
+
+
+async def _beside(stage: Stage, domain: str, size: int, made: list[Envelope]) -> Outcome:
+    """Publish a payload of that size beside a small message of another key; gives what became of it."""
+    large, small = stage.workload.filled(domain, size), stage.workload.envelope(domain, 1)
+    made += [large, small]
+    outcome, _ = await asyncio.gather(
+        stage.publish_one(large, "producer"), stage.publish_one(small, "neighbour")
+    )
+    return outcome
 
 
 async def pointers(stage: Stage) -> None:
