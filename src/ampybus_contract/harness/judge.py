@@ -203,11 +203,21 @@ class Judge:
         await stage.open(endpoint)
         try:
             await scenario(stage)
+        except ExceptionGroup as several:
+            raise _first_of(several) from several
         finally:
             await stage.close()
         if stage.flooded:
             raise BindingCrashError(stage.flooded)
         return stage.history
+
+
+def _first_of(several: ExceptionGroup[Exception]) -> Exception:
+    """Of what went wrong side by side, the first that a verdict can be made of; else all of it."""
+    first: Exception = several.subgroup((BindingCrashError, BrokerError)) or several
+    while isinstance(first, ExceptionGroup) and first is not several:
+        first = first.exceptions[0]
+    return first
 
 
 def verdict_on(check: str, history: History, checkers: Sequence[Checker], contract: Contract) -> Result:

@@ -52,6 +52,7 @@ MOST_DELIVERIES = 1_000
 RESUME_SECONDS = 15.0
 OUTAGE_SECONDS = 30.0
 RETRY_SECONDS = 0.1
+HEALING = 12
 RETRY_GROWTH = 1.1
 NOWHERE = "127.0.0.1:1"
 NOTHING = Envelope("", Headers({}), b"")
@@ -348,8 +349,9 @@ class Stage:
         self._record(actor, Operation.PUBLISH, Outcome.INVOKE, envelope, due=due)
         error = ""
         outcome = Outcome.OK
+        deadline = asyncio.timeout(CALL_SECONDS)
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with deadline:
                 await self.binding.publish(envelope)
         except InvalidEnvelopeError as refusal:
             outcome, error = Outcome.FAIL, str(refusal)
@@ -358,11 +360,11 @@ class Stage:
             error = str(refusal)
         except BindingCrashError:
             raise
-        except TimeoutError:
-            outcome, error = Outcome.INFO, f"no answer within {CALL_SECONDS} s"
-            self.unanswered += 1
         except Exception as crash:
             outcome, error = Outcome.INFO, f"{type(crash).__name__}: {crash}"
+            if deadline.expired():
+                error = f"no answer within {CALL_SECONDS} s"
+                self.unanswered += 1
         self._record(actor, Operation.PUBLISH, outcome, envelope, error=error)
         if self.unanswered >= UNANSWERED:
             raise BindingCrashError(
@@ -456,6 +458,15 @@ class Stage:
             return settlement
 
         return handle
+
+    async def healed(self, envelopes: Sequence[Envelope], seconds: float = 0) -> bool:
+        """As ``applied`` after a fault: as patient as brokers are with what a lost client had in hand.
+
+        What the broker does not hold is not waited for.
+        """
+        held = {item.headers.get("message_id", "").lower() for item in await self.probe.stored()}
+        due = [item for item in envelopes if item.headers.get("message_id", "").lower() in held]
+        return await self.applied(due, seconds=max(seconds, HEALING * self.patience))
 
     async def applied(
         self, envelopes: Sequence[Envelope], group: str = "consumer", seconds: float = 0

@@ -31,16 +31,24 @@ def session_differs(history: History, _contract: Contract) -> list[Anomaly]:
 
 
 def _differences(stored: list[Event], kept: list[Event]) -> Iterator[Anomaly]:
-    for number, (there, here) in enumerate(zip(stored, kept, strict=False), 1):
-        if here.count != number:
-            yield Anomaly(f"Record {number} of the session has the number {here.count}.", (here,))
+    """What differs: the numbers, or the records of a key in their order; keys have no order among them."""
+    for number, item in enumerate(kept, 1):
+        if item.count != number:
+            yield Anomaly(f"Record {number} of the session has the number {item.count}.", (item,))
             return
-        if there.envelope != here.envelope:
-            yield Anomaly(f"Record {number} of the session is not what was stored there.", (there, here))
-            return
-    if len(stored) != len(kept):
-        odd = max(stored, kept, key=len)[min(len(stored), len(kept))]
-        yield Anomaly(f"{len(stored)} records were stored, the session has {len(kept)}.", (odd,))
+    lanes = dict.fromkeys((item.topic, item.key) for item in (*stored, *kept))
+    for lane in lanes:
+        there = [item for item in stored if (item.topic, item.key) == lane]
+        here = [item for item in kept if (item.topic, item.key) == lane]
+        for one, other in zip(there, here, strict=False):
+            if one.envelope != other.envelope:
+                said = f"Record {other.count} of the session is not what was stored there."
+                yield Anomaly(said, (one, other))
+                return
+        if len(there) != len(here):
+            odd = max(there, here, key=len)[min(len(there), len(here))]
+            said = f"{len(there)} records of a key were stored, the session has {len(here)}."
+            yield Anomaly(said, (odd,))
 
 
 def hash_wrong(history: History, contract: Contract) -> list[Anomaly]:

@@ -16,7 +16,7 @@ from ampybus_contract.harness.mutants.build import Mutant, grouped
 from ampybus_contract.harness.mutants.faults import AcknowledgesFirst
 
 SLOW_SECONDS = 0.1
-ROOM = 32
+ROOM = 8
 
 
 class AcknowledgesUnsent(ReferenceBinding):

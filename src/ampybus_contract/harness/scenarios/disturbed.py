@@ -20,7 +20,7 @@ PAUSE_SECONDS = 2.5
 REDELIVERY_SECONDS = 1.0
 LARGE_BYTES = 6_000
 SLOW = Link(latency_seconds=0.02, jitter_seconds=0.03, bytes_per_second=60_000)
-WORK_SECONDS = 0.002
+WORK_SECONDS = 0.004
 
 
 async def killed_consumer(stage: Stage) -> None:
@@ -104,7 +104,7 @@ async def healed_link(stage: Stage) -> None:
         link.restore()
         stage.fault(HEALED)
         bound = stage.contract.service_levels.recovery_time_seconds
-        await stage.applied([*made, *await stage.publish_until_acknowledged(domain, bound)])
+        await stage.healed([*made, *await stage.publish_until_acknowledged(domain, bound)], bound)
         await stage.stop()
 
 
@@ -125,7 +125,7 @@ async def slow_link(stage: Stage) -> None:
             stage.fault("all connections were reset")
         link.restore()
         stage.fault(HEALED)
-        await stage.applied([*made, *await stage.publish_until_acknowledged(domain)])
+        await stage.healed([*made, *await stage.publish_until_acknowledged(domain)])
         await stage.stop()
 
 
@@ -161,7 +161,7 @@ async def _disturbed(
         await outage(during)
     others = [stage.workload.envelope(domain, key) for key in range(KEYS)]
     await stage.inject(*others)
-    await stage.applied([*made, *late, *others, *await stage.publish_until_acknowledged(domain)])
+    await stage.healed([*made, *late, *others, *await stage.publish_until_acknowledged(domain)])
 
 
 def _made(stage: Stage, domain: str, size: int = 0) -> list[Envelope]:
