@@ -33,6 +33,7 @@ from ampybus_contract.harness.checkers.encryption import stranger_trusted
 from ampybus_contract.harness.checkers.envelope import (
     header_changed,
     id_rewritten,
+    mapped_otherwise,
     payload_changed,
     required_header_altered,
     required_header_missing,
@@ -40,6 +41,7 @@ from ampybus_contract.harness.checkers.envelope import (
     time_rewritten,
     topic_changed,
     unknown_header_changed,
+    wire_differs,
 )
 from ampybus_contract.harness.checkers.idempotency import (
     acked_before_effect,
@@ -135,6 +137,7 @@ __all__ = [
     "live_paused",
     "log_incomplete",
     "lost_write",
+    "mapped_otherwise",
     "metric_misnamed",
     "nonmonotonic",
     "not_resumed",
@@ -181,4 +184,5 @@ __all__ = [
     "unsettled_size",
     "violation_accepted",
     "wedged",
+    "wire_differs",
 ]

@@ -20,7 +20,13 @@ from ampybus_contract.harness.scenarios.encryption import (
     untrusted_peers,
     without_certificate,
 )
-from ampybus_contract.harness.scenarios.envelope import payload_sizes, round_trip, unknown_encoding, versions
+from ampybus_contract.harness.scenarios.envelope import (
+    every_header,
+    payload_sizes,
+    round_trip,
+    unknown_encoding,
+    versions,
+)
 from ampybus_contract.harness.scenarios.idempotency import (
     after_the_window,
     crash_before_ack,
@@ -94,6 +100,7 @@ __all__ = [
     "duplicates",
     "duplicates_of_dead_letters",
     "environments",
+    "every_header",
     "every_name",
     "failing_dead_letters",
     "fast_clock",
