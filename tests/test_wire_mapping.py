@@ -154,3 +154,15 @@ def test_what_the_probe_found_strange_counts_for_what_the_binding_published() ->
     (found,) = checkers.mapped_otherwise(history, CONTRACT)
     assert found.events == (history[1],)
     assert "the key" in found.sentence
+
+
+def test_a_key_on_one_partition_is_not_scattered() -> None:
+    history = [stored(A), replace(stored(B), count=2), stored(A)]
+    assert not checkers.key_scattered(history, CONTRACT)
+
+
+def test_a_key_on_two_partitions_is_found() -> None:
+    elsewhere = MADE.envelope(MADE.keyed_domain())
+    history = [stored(A), stored(B), replace(stored(elsewhere), count=2)]
+    (found,) = checkers.key_scattered(history, CONTRACT)
+    assert found.events == (history[0], history[2])

@@ -93,6 +93,7 @@ class KafkaProbe:
         self.read: dict[TopicPartition, int] = {}
         self.found: list[Envelope] = []
         self.unmapped: dict[int, str] = {}
+        self.partitions: list[int] = []
 
     async def inject(self, envelope: Envelope) -> None:
         """Store as it is; a topic that is not there is made first."""
@@ -146,6 +147,7 @@ class KafkaProbe:
             if strange:
                 self.unmapped[len(self.found)] = strange
             self.found.append(envelope)
+            self.partitions.append(record.partition)
 
     def _strange(self, record: ConsumerRecord, envelope: Envelope) -> str:
         """What of a record is not as the contract maps it (D30); empty where all is."""
@@ -180,7 +182,9 @@ class KafkaSource:
         self.url = url
         self.contract = contract
         self.name = name
-        self.levers = levers | {"clock", "size_limit"} | ({"tls"} if files_for(url, tls) else set())
+        self.levers = (
+            levers | {"clock", "size_limit", "partitions"} | ({"tls"} if files_for(url, tls) else set())
+        )
         self.gaps: Mapping[str, str] = {**dict.fromkeys(LEVERS, NO_LEVER), **NO_FAULTS, **(gaps or {})}
         self.address = KafkaAddress.parse(url, tls)
         self.replicas = 1

@@ -75,6 +75,15 @@ class Maps(Protocol):
 
 
 @runtime_checkable
+class Partitions(Protocol):
+    """A probe of a broker that splits a topic (``partitions``)."""
+
+    @property
+    def partitions(self) -> Sequence[int]:
+        """The partition of each message, by place among what was stored last."""
+
+
+@runtime_checkable
 class Levers(Protocol):
     """A probe that can also disturb its stream, and that knows what its consumers have left to do."""
 

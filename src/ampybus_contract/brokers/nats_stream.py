@@ -29,6 +29,7 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 5.0
 READY_SECONDS = 15.0
 GAPS = {
+    "partitions": "a stream is not split",
     "cluster": "it is not a cluster of the run's own; embedded:nats-cluster is",
     "proxy": "its certificate is not for the address of a proxy",
     "tls": "it was reached by plain text; embedded:nats-tls and tls:// URLs are not",

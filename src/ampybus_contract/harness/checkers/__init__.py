@@ -48,7 +48,7 @@ from ampybus_contract.harness.checkers.idempotency import (
     dedupe_repeated,
     duplicate_effect,
 )
-from ampybus_contract.harness.checkers.keys import key_wrong
+from ampybus_contract.harness.checkers.keys import key_scattered, key_wrong
 from ampybus_contract.harness.checkers.latency import stall_hidden
 from ampybus_contract.harness.checkers.logs import log_incomplete, payload_logged
 from ampybus_contract.harness.checkers.metrics import (
@@ -128,6 +128,7 @@ __all__ = [
     "in_flight_exceeded",
     "is_dead_letter",
     "key_reordered",
+    "key_scattered",
     "key_wrong",
     "lag_stale",
     "lag_wrong",

@@ -37,7 +37,7 @@ from ampybus_contract.harness.scenarios.idempotency import (
     other_case,
     same_dedupe_key,
 )
-from ampybus_contract.harness.scenarios.keys import missing_keys, separators, wrong_keys
+from ampybus_contract.harness.scenarios.keys import keys_over_restarts, missing_keys, separators, wrong_keys
 from ampybus_contract.harness.scenarios.large_payloads import (
     absent_object,
     compression_threshold,
@@ -111,6 +111,7 @@ __all__ = [
     "hopeless",
     "keyed_stream",
     "keyed_stream_with_retries",
+    "keys_over_restarts",
     "killed_broker",
     "killed_consumer",
     "killed_in_the_middle",
