@@ -75,7 +75,8 @@ def test_the_reference_binding_passes_on_the_light_server(check: str, light: Bro
 @needs_kafka
 @pytest.mark.parametrize("mutant", ONE_PER_CHECK, ids=lambda mutant: re.sub(r"\W+", "-", mutant.name))
 def test_a_mutant_fails_its_check_on_apache_kafka(mutant: Mutant, kafka: Broker) -> None:
-    assert verdict(mutant.check, kafka, broken(mutant, KafkaTransport), patience=1.0) is Verdict.FAIL
+    factory = broken(mutant, KafkaTransport)
+    assert verdict(mutant.check, kafka, factory, patience=1.0, scenario=mutant.scenario) is Verdict.FAIL
 
 
 @pytest.mark.parametrize("mutant", PARTITIONED, ids=lambda mutant: re.sub(r"\W+", "-", mutant.name))
