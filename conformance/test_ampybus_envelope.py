@@ -50,3 +50,15 @@ def test_an_unknown_encoding_is_a_decode_error(ampybus: ConformanceCheck) -> Non
 def versions(contract: Contract) -> list[str]:
     """What a schema_version must keep: its form, and the agreement of the majors."""
     return [contract.headers["schema_version"].format, contract.payload.requirements["version"]]
+
+
+@pytest.mark.ampybus("ENV-08")
+def test_every_binding_puts_the_same_envelope_on_the_wire(ampybus: ConformanceCheck) -> None:
+    ampybus(
+        scenarios.every_header,
+        checkers.wire_differs,
+        checkers.mapped_otherwise,
+        checkers.header_changed,
+        checkers.payload_changed,
+        checkers.topic_changed,
+    )

@@ -15,6 +15,11 @@ def test_the_key_follows_its_formula(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.wrong_keys, checkers.key_wrong, refused, checkers.refused_valid)
 
 
+@pytest.mark.ampybus("KEY-02")
+def test_a_key_keeps_its_partition(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.keys_over_restarts, checkers.key_scattered, checkers.refused_valid)
+
+
 @pytest.mark.ampybus("KEY-03")
 def test_a_missing_key_is_refused(ampybus: ConformanceCheck) -> None:
     refused = checkers.violation_accepted(missing)

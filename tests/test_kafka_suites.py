@@ -30,6 +30,7 @@ ONE_PER_CHECK = {
     and not CONTRACT.checks[mutant.check].needs
     and CONTRACT.checks[mutant.check].claim not in UNCLAIMED
 }.values()
+PARTITIONED = [mutant for mutant in MUTANTS if CONTRACT.checks[mutant.check].needs == ("partitions",)]
 needs_kafka = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 
@@ -74,4 +75,10 @@ def test_the_reference_binding_passes_on_the_light_server(check: str, light: Bro
 @needs_kafka
 @pytest.mark.parametrize("mutant", ONE_PER_CHECK, ids=lambda mutant: re.sub(r"\W+", "-", mutant.name))
 def test_a_mutant_fails_its_check_on_apache_kafka(mutant: Mutant, kafka: Broker) -> None:
-    assert verdict(mutant.check, kafka, broken(mutant, KafkaTransport), patience=1.0) is Verdict.FAIL
+    factory = broken(mutant, KafkaTransport)
+    assert verdict(mutant.check, kafka, factory, patience=1.0, scenario=mutant.scenario) is Verdict.FAIL
+
+
+@pytest.mark.parametrize("mutant", PARTITIONED, ids=lambda mutant: re.sub(r"\W+", "-", mutant.name))
+def test_a_mutant_of_partitions_fails_its_check_on_the_light_server(mutant: Mutant, light: Broker) -> None:
+    assert verdict(mutant.check, light, broken(mutant, KafkaTransport), patience=1.0) is Verdict.FAIL

@@ -92,6 +92,8 @@ class KafkaProbe:
         self.consumer = consumer
         self.read: dict[TopicPartition, int] = {}
         self.found: list[Envelope] = []
+        self.unmapped: dict[int, str] = {}
+        self.partitions: list[int] = []
 
     async def inject(self, envelope: Envelope) -> None:
         """Store as it is; a topic that is not there is made first."""
@@ -139,7 +141,25 @@ class KafkaProbe:
             waiting = {place for place in waiting if self.read[place] < behind[place]}
         self.consumer.pause(*behind)
         records.sort(key=lambda record: (record.timestamp, record.topic, record.partition, record.offset))
-        self.found += map(self._envelope, records)
+        for record in records:
+            envelope = self._envelope(record)
+            strange = self._strange(record, envelope)
+            if strange:
+                self.unmapped[len(self.found)] = strange
+            self.found.append(envelope)
+            self.partitions.append(record.partition)
+
+    def _strange(self, record: ConsumerRecord, envelope: Envelope) -> str:
+        """What of a record is not as the contract maps it (D30); empty where all is."""
+        tokens = envelope.topic.split(".")
+        family = self.topics.prefix + ".".join(tokens[: self.tokens])
+        key = envelope.headers.get(self.rule.key)
+        if self.rule.topic_header not in dict(record.headers) or record.topic != family:
+            named = self.rule.topic_header
+            return f"{named} should name the topic, in {family}; the record is in {record.topic}"
+        if record.key != (None if key is None else key.encode(errors="surrogateescape")):
+            return f"the key should be {self.rule.key}, {key!r}; it is {record.key!r}"
+        return ""
 
     def _envelope(self, record: ConsumerRecord) -> Envelope:
         headers = {name: (value or b"").decode(errors="surrogateescape") for name, value in record.headers}
@@ -162,7 +182,9 @@ class KafkaSource:
         self.url = url
         self.contract = contract
         self.name = name
-        self.levers = levers | {"clock", "size_limit"} | ({"tls"} if files_for(url, tls) else set())
+        self.levers = (
+            levers | {"clock", "size_limit", "partitions"} | ({"tls"} if files_for(url, tls) else set())
+        )
         self.gaps: Mapping[str, str] = {**dict.fromkeys(LEVERS, NO_LEVER), **NO_FAULTS, **(gaps or {})}
         self.address = KafkaAddress.parse(url, tls)
         self.replicas = 1

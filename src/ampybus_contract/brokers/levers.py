@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 LEVERS = frozenset({"backlog", "clock", "duplicate_window", "lost_ack", "outage"})
@@ -63,6 +63,24 @@ class Holds(Protocol):
 
     async def held(self) -> int:
         """The most messages that one consumer was handed and has not acknowledged."""
+
+
+@runtime_checkable
+class Maps(Protocol):
+    """A probe that sees of a stored message what is no part of its envelope."""
+
+    @property
+    def unmapped(self) -> Mapping[int, str]:
+        """What is not as the contract maps envelopes to this broker, by place among what was stored last."""
+
+
+@runtime_checkable
+class Partitions(Protocol):
+    """A probe of a broker that splits a topic (``partitions``)."""
+
+    @property
+    def partitions(self) -> Sequence[int]:
+        """The partition of each message, by place among what was stored last."""
 
 
 @runtime_checkable

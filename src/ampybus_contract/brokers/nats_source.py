@@ -24,7 +24,7 @@ def embedded_nats(contract: Contract, tls: bool = False) -> Iterator[Broker]:
     with nats_server(tls=tls) as server:
         name, own = "NATS JetStream, embedded", server.certificates
         files, minimum = None if own is None else own.files, contract.security.tls_minimum
-        source = NatsSource(server.url, contract.topic.prefix, name, files, minimum, server)
+        source = NatsSource(server.url, contract.topic.prefix, name, files, minimum, server, contract.nats)
         source.verify()
         source.settings = {**source.settings, "sync": "always", "replicas": "1"}
         yield source
@@ -46,7 +46,7 @@ def contained_nats(
 ) -> Iterator[Broker]:
     """A server in a container. Raises BrokerError where it does not answer."""
     with container as server:
-        source = NatsSource(server.url, contract.topic.prefix, server.name)
+        source = NatsSource(server.url, contract.topic.prefix, server.name, mapping=contract.nats)
         source.verify()
         source.settings = {**source.settings, **server.settings}
         yield source
@@ -56,6 +56,7 @@ def contained_nats(
 def given_nats(url: str, contract: Contract) -> Iterator[Broker]:
     """A server by URL, which stays as it was. Raises BrokerError where it does not answer."""
     given, minimum = Location.parse(url), contract.security.tls_minimum
-    source = NatsSource(given.url, contract.topic.prefix, "NATS JetStream", given.tls, minimum)
+    name = "NATS JetStream"
+    source = NatsSource(given.url, contract.topic.prefix, name, given.tls, minimum, mapping=contract.nats)
     source.verify()
     yield source

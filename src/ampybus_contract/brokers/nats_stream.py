@@ -19,6 +19,8 @@ from ampybus_contract.brokers.levers import LEVERS
 from ampybus_contract.brokers.location import without_credentials
 from ampybus_contract.brokers.nats_client import NatsClient, servers
 from ampybus_contract.brokers.tls import TlsFiles, files_for
+from ampybus_contract.contract import default_contract
+from ampybus_contract.contract.chapters import NatsMapping
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.errors import BrokerError
 
@@ -27,6 +29,7 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 5.0
 READY_SECONDS = 15.0
 GAPS = {
+    "partitions": "a stream is not split",
     "cluster": "it is not a cluster of the run's own; embedded:nats-cluster is",
     "proxy": "its certificate is not for the address of a proxy",
     "tls": "it was reached by plain text; embedded:nats-tls and tls:// URLs are not",
@@ -67,8 +70,11 @@ class NatsProbe:
         stream: str,
         subjects: Sequence[str],
         server: ServerProcess | None = None,
+        mapping: NatsMapping | None = None,
     ) -> None:
         self.jetstream = jetstream
+        self.mapping = mapping or default_contract().nats
+        self.unmapped: Mapping[int, str] = {}
         self.server = server
         self.stream = stream
         self.subjects = subjects
@@ -163,19 +169,21 @@ class NatsProbe:
     async def _stored(self) -> list[Envelope]:
         last = (await self.jetstream.stream_info(self.stream)).state.last_seq
         found: list[Envelope] = []
+        unmapped: dict[int, str] = {}
+        marker = self.mapping.deduplication_header
         if last:
             reader = await self.jetstream.subscribe(">", stream=self.stream, ordered_consumer=True)
             while True:
                 message = await reader.next_msg(timeout=READ_SECONDS)
-                headers = {
-                    name: str(value)
-                    for name, value in (message.headers or {}).items()
-                    if name != "Nats-Msg-Id"
-                }
+                headers = {name: str(value) for name, value in (message.headers or {}).items()}
+                marked, identity = headers.pop(marker, ""), headers.get(self.mapping.deduplication_value, "")
+                if not marked.lower().endswith(identity.lower()):
+                    unmapped[len(found)] = f"{marker} should hold {identity}, it holds {marked or 'nothing'}"
                 found.append(Envelope(message.subject, Headers(headers), message.data))
                 if message.metadata.sequence.stream >= last:
                     break
             await reader.unsubscribe()
+        self.unmapped = unmapped
         return found
 
 
@@ -192,7 +200,9 @@ class NatsSource:
         tls: TlsFiles | None = None,
         tls_minimum: str = "",
         server: ServerProcess | None = None,
+        mapping: NatsMapping | None = None,
     ) -> None:
+        self.mapping = mapping
         self.gaps: Mapping[str, str] = GAPS
         self.server = server
         self.comes_back = server is not None
@@ -269,7 +279,7 @@ class NatsSource:
         await jetstream.add_stream(name=name, subjects=[f"{self.prefix}.>"], num_replicas=self.replicas)
 
     def _probe(self, jetstream: JetStreamContext, name: str) -> NatsProbe:
-        return NatsProbe(jetstream, name, [f"{self.prefix}.>"], self.server)
+        return NatsProbe(jetstream, name, [f"{self.prefix}.>"], self.server, self.mapping)
 
     async def _entrance(self, _probe: NatsProbe) -> str:
         """The URL that a binding is given."""

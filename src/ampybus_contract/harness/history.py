@@ -86,9 +86,10 @@ class Event:
 
     ``position`` is the place of a message among those of its topic or partition, as the broker counts, or
     ``UNKNOWN``. ``pattern`` is what a delivering subscription asked for; ``error`` is what the binding said
-    on a failure, or what a fault was; ``count`` is the figure of a backlog, of what is held, of a lag, of a
-    slow, or the milliseconds of a fault that has a length; ``said`` the text of telemetry, of a secret or of
-    what was shown. ``due`` is when a publish was to begin by the plan of an open loop, else ``UNKNOWN``.
+    on a failure, what a fault was, or what of a stored message is not as the contract maps it to the broker;
+    ``count`` is the figure of a backlog, of what is held, of a lag, of a slow, the milliseconds of a fault
+    that has a length, or the partition of a stored message; ``said`` the text of telemetry, of a secret or
+    of what was shown. ``due`` is when a publish was to begin by the plan of an open loop, else ``UNKNOWN``.
     """
 
     at: int

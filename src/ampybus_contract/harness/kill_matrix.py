@@ -88,12 +88,22 @@ def _nats(contract: Contract, tls: bool = False) -> Iterator[Ground]:
     from ampybus_contract.brokers.nats_server import nats_server  # noqa: PLC0415  needs an extra
     from ampybus_contract.brokers.nats_stream import NatsSource  # noqa: PLC0415  needs an extra
 
-    with nats_server(tls=tls) as server, _at_need(partial(_nats, contract, True)) as beyond:
+    further = partial(_kafka, contract) if tls else partial(_nats, contract, True)
+    with nats_server(tls=tls) as server, _at_need(further) as beyond:
         files = None if server.certificates is None else server.certificates.files
         minimum = contract.security.tls_minimum
         source = NatsSource(server.url, contract.topic.prefix, "nats", files, minimum, server)
         source.verify()
-        yield Ground(source, NatsTransport, REAL_PATIENCE_SECONDS, None if tls else beyond)
+        yield Ground(source, NatsTransport, REAL_PATIENCE_SECONDS, beyond)
+
+
+@contextmanager
+def _kafka(contract: Contract) -> Iterator[Ground]:
+    from ampybus_contract.bindings.kafka import KafkaTransport  # noqa: PLC0415  needs an extra
+    from ampybus_contract.brokers.kafka_source import embedded_kafka  # noqa: PLC0415  needs an extra
+
+    with embedded_kafka(contract, light=True) as source:
+        yield Ground(source, KafkaTransport, REAL_PATIENCE_SECONDS)
 
 
 @contextmanager

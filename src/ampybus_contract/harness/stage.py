@@ -27,7 +27,17 @@ from ampybus_contract.bindings.protocol import (
     Slows,
     Subscription,
 )
-from ampybus_contract.brokers.levers import Clock, Holds, Leads, Levers, Pauses, Renews, Restarts
+from ampybus_contract.brokers.levers import (
+    Clock,
+    Holds,
+    Leads,
+    Levers,
+    Maps,
+    Partitions,
+    Pauses,
+    Renews,
+    Restarts,
+)
 from ampybus_contract.brokers.location import with_credentials
 from ampybus_contract.brokers.protocol import Probe
 from ampybus_contract.contract import Contract
@@ -105,8 +115,13 @@ class Stage:
 
     async def close(self) -> None:
         """Read back what the broker holds, then stop the binding."""
-        for envelope in await self.probe.stored():
-            self._record("wire", Operation.STORE, Outcome.OK, envelope)
+        stored = await self.probe.stored()
+        unmapped = self.probe.unmapped if isinstance(self.probe, Maps) else {}
+        parts = self.probe.partitions if isinstance(self.probe, Partitions) else [0] * len(stored)
+        ours = {item.envelope for item in self.history if item.operation is Operation.INJECT}
+        for place, envelope in enumerate(stored):
+            strange = "" if envelope in ours else unmapped.get(place, "")
+            self._record("wire", Operation.STORE, Outcome.OK, envelope, error=strange, count=parts[place])
         if self.alive:
             await self._call("stop", self.binding.stop())
             if claims(self.binding) != self.claims:

@@ -33,6 +33,7 @@ from ampybus_contract.harness.checkers.encryption import stranger_trusted
 from ampybus_contract.harness.checkers.envelope import (
     header_changed,
     id_rewritten,
+    mapped_otherwise,
     payload_changed,
     required_header_altered,
     required_header_missing,
@@ -40,13 +41,14 @@ from ampybus_contract.harness.checkers.envelope import (
     time_rewritten,
     topic_changed,
     unknown_header_changed,
+    wire_differs,
 )
 from ampybus_contract.harness.checkers.idempotency import (
     acked_before_effect,
     dedupe_repeated,
     duplicate_effect,
 )
-from ampybus_contract.harness.checkers.keys import key_wrong
+from ampybus_contract.harness.checkers.keys import key_scattered, key_wrong
 from ampybus_contract.harness.checkers.latency import stall_hidden
 from ampybus_contract.harness.checkers.logs import log_incomplete, payload_logged
 from ampybus_contract.harness.checkers.metrics import (
@@ -126,6 +128,7 @@ __all__ = [
     "in_flight_exceeded",
     "is_dead_letter",
     "key_reordered",
+    "key_scattered",
     "key_wrong",
     "lag_stale",
     "lag_wrong",
@@ -135,6 +138,7 @@ __all__ = [
     "live_paused",
     "log_incomplete",
     "lost_write",
+    "mapped_otherwise",
     "metric_misnamed",
     "nonmonotonic",
     "not_resumed",
@@ -181,4 +185,5 @@ __all__ = [
     "unsettled_size",
     "violation_accepted",
     "wedged",
+    "wire_differs",
 ]

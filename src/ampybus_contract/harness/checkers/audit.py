@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
@@ -17,38 +18,41 @@ from ampybus_contract.harness.history import Anomaly, Event, Operation
 def session_differs(history: History, _contract: Contract) -> list[Anomaly]:
     """A captured session that is not what was stored: a record is absent, strange, changed or out of order.
 
-    Sample: store a, store b, capture b.
+    The order is that of each key: a broker with partitions has no other. Sample: store a, store b, capture b.
     """
     captured = only(history, Operation.CAPTURE)
     if not captured:
         return [Anomaly("No record was captured.", tuple(history[:1]))]
     found: list[Anomaly] = []
     for pattern in dict.fromkeys(item.pattern for item in captured):
-        stored = [item for item in only(history, Operation.STORE) if matches(pattern, item.topic)]
         kept = [item for item in captured if item.pattern == pattern]
-        found += _differences(stored, kept)
+        stored = [item for item in only(history, Operation.STORE) if matches(pattern, item.topic)]
+        wrong = next((item for number, item in enumerate(kept, 1) if item.count != number), None)
+        if wrong is not None:
+            sentence = f"Record {kept.index(wrong) + 1} of the session has the number {wrong.count}."
+            found.append(Anomaly(sentence, (wrong,)))
+        there, here = _by_key(stored), _by_key(kept)
+        for key in {**there, **here}:
+            found += _differences(there[key], here[key])
+    return found
+
+
+def _by_key(events: Iterable[Event]) -> dict[tuple[str, str], list[Event]]:
+    found: dict[tuple[str, str], list[Event]] = defaultdict(list)
+    for item in events:
+        found[item.topic, item.key].append(item)
     return found
 
 
 def _differences(stored: list[Event], kept: list[Event]) -> Iterator[Anomaly]:
-    """What differs: the numbers, or the records of a key in their order; keys have no order among them."""
-    for number, item in enumerate(kept, 1):
-        if item.count != number:
-            yield Anomaly(f"Record {number} of the session has the number {item.count}.", (item,))
+    for there, here in zip(stored, kept, strict=False):
+        if there.envelope != here.envelope:
+            yield Anomaly(f"Record {here.count} of the session is not what was stored there.", (there, here))
             return
-    lanes = dict.fromkeys((item.topic, item.key) for item in (*stored, *kept))
-    for lane in lanes:
-        there = [item for item in stored if (item.topic, item.key) == lane]
-        here = [item for item in kept if (item.topic, item.key) == lane]
-        for one, other in zip(there, here, strict=False):
-            if one.envelope != other.envelope:
-                said = f"Record {other.count} of the session is not what was stored there."
-                yield Anomaly(said, (one, other))
-                return
-        if len(there) != len(here):
-            odd = max(there, here, key=len)[min(len(there), len(here))]
-            said = f"{len(there)} records of a key were stored, the session has {len(here)}."
-            yield Anomaly(said, (odd,))
+    if len(stored) != len(kept):
+        odd = max(stored, kept, key=len)[min(len(stored), len(kept))]
+        sentence = f"{len(stored)} records of a key were stored, the session has {len(kept)}."
+        yield Anomaly(sentence, (odd,))
 
 
 def hash_wrong(history: History, contract: Contract) -> list[Anomaly]:

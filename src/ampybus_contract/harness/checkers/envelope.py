@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from ampybus_contract.contract import Contract
-from ampybus_contract.harness.checkers.reading import History, differing, first_published, musts, only, pairs
+from ampybus_contract.harness.checkers.reading import (
+    History,
+    differing,
+    first_published,
+    musts,
+    only,
+    pairs,
+    taken,
+)
 from ampybus_contract.harness.history import Anomaly, Event, Operation, Outcome
 
 
@@ -60,6 +68,42 @@ def time_rewritten(history: History, contract: Contract) -> list[Anomaly]:
         if text is not None and (not rule.pattern.fullmatch(text) or (before and text not in before)):
             found.append(Anomaly(f"produced_at arrived as {text!r}.", (*origin, item)))
     return found
+
+
+def wire_differs(history: History, contract: Contract) -> list[Anomaly]:
+    """A stored message that is not, header for header and byte for byte, what was published (D31).
+
+    Sample: publish a, and store it with message-id for message_id.
+    """
+    stored = only(history, Operation.STORE)
+    by_id = {item.id: item for item in reversed(stored)}
+    by_payload = {(item.topic, item.envelope.payload): item for item in reversed(stored)}
+    found: list[Anomaly] = []
+    for sent in taken(history):
+        got = by_id.get(sent.id) or by_payload.get((sent.topic, sent.envelope.payload))
+        if got is None:
+            found.append(Anomaly("Nothing on the wire is the message that was published.", (sent,)))
+        elif got.topic != sent.topic:
+            found.append(Anomaly(f"The topic on the wire is {got.topic}.", (sent, got)))
+        elif names := differing(sent, got, contract):
+            sentence = f"Headers on the wire are not those published: {', '.join(names)}."
+            found.append(Anomaly(sentence, (sent, got)))
+        elif got.envelope.payload != sent.envelope.payload:
+            found.append(Anomaly("The payload on the wire is not the one published.", (sent, got)))
+    return found
+
+
+def mapped_otherwise(history: History, _contract: Contract) -> list[Anomaly]:
+    """A message that the binding put on the wire in another way than the contract maps it (D29, D30).
+
+    Sample: store a with the key of another message.
+    """
+    published = first_published(history)
+    return [
+        Anomaly(f"The binding maps the envelope otherwise: {item.error}.", (item,))
+        for item in only(history, Operation.STORE)
+        if item.error and item.id in published
+    ]
 
 
 def id_rewritten(history: History, contract: Contract) -> list[Anomaly]:

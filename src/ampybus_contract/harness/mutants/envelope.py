@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 
+from ampybus_contract.bindings.protocol import Subscription
 from ampybus_contract.bindings.reference import ReferenceBinding
-from ampybus_contract.bindings.transport import Transport
+from ampybus_contract.bindings.transport import Incoming, Transport
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.registry import decode
@@ -20,6 +21,8 @@ from ampybus_contract.harness.mutants.build import (
     setting,
 )
 
+KEBAB = "run-id"
+
 
 class PassesUnknownEncodings(ReferenceBinding):
     """Hands the bytes to the handler, whatever encoding their header names."""
@@ -28,6 +31,18 @@ class PassesUnknownEncodings(ReferenceBinding):
         encoding = envelope.headers.get("content_encoding")
         unknown = encoding is not None and encoding not in self.contract.payload.encodings
         return None if unknown else super().poison(envelope)
+
+
+@dataclass
+class SpeaksKebab(ChangesSends):
+    """Writes a header in another way on the wire than the contract, and reads it so, too."""
+
+    async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
+        return self._restored(await super().consume(subscription))
+
+    async def _restored(self, messages: AsyncIterator[Incoming]) -> AsyncIterator[Incoming]:
+        async for incoming in messages:
+            yield replace(incoming, envelope=_renamed(incoming.envelope, KEBAB, KEBAB.replace("-", "_")))
 
 
 def mutants(contract: Contract) -> list[Mutant]:
@@ -51,6 +66,7 @@ def mutants(contract: Contract) -> list[Mutant]:
         Mutant("serializes anew", "ENV-06", delivers(_serialized_anew)),
         Mutant("publishes unknown encodings", "ENV-07", overlooks(encoding_requirements)),
         Mutant("passes unknown encodings through", "ENV-07", PassesUnknownEncodings),
+        Mutant("renames a header to kebab-case", "ENV-08", _kebab),
     ]
 
 
@@ -72,6 +88,17 @@ def _reusing(transport: Transport, contract: Contract) -> ReferenceBinding:
         return setting(message_id=first[0])(item)
 
     return ReferenceBinding(ChangesSends(transport, reuse), contract)
+
+
+def _kebab(transport: Transport, contract: Contract) -> ReferenceBinding:
+    def rename(item: Envelope) -> Envelope:
+        return _renamed(item, KEBAB.replace("-", "_"), KEBAB)
+
+    return ReferenceBinding(SpeaksKebab(transport, rename), contract)
+
+
+def _renamed(item: Envelope, old: str, new: str) -> Envelope:
+    return setting(**{old: None, new: item.headers.get(old)})(item)
 
 
 def _version_4(item: Envelope) -> Envelope:

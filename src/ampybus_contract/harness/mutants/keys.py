@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import count
+from zlib import crc32
 
+from ampybus_contract.bindings.protocol import Endpoint
 from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
@@ -21,6 +26,22 @@ class SubstitutesTheTopic(ReferenceBinding):
             await self.transport.send(replace(envelope, headers=keyed))
 
 
+class SaltsKeys(ReferenceBinding):
+    """Finds the partition of a key by a hash that each of its kind salts for itself."""
+
+    lives = count()
+
+    async def start(self, endpoint: Endpoint) -> None:
+        await super().start(endpoint)
+        producer = getattr(self.transport, "producer", None)
+        if producer is not None:
+            producer._partitioner = partial(_salted, next(self.lives))
+
+
+def _salted(salt: int, key: bytes, partitions: Sequence[int], _available: Sequence[int]) -> int:
+    return partitions[(crc32(key) + salt) % len(partitions)]
+
+
 def mutants(_contract: Contract) -> list[Mutant]:
     """Every mutant of the chapter."""
     return [
@@ -28,6 +49,7 @@ def mutants(_contract: Contract) -> list[Mutant]:
         Mutant(
             "accepts a key that the payload denies", "KEY-01", lets(lambda item: "not." in str(item.headers))
         ),
+        Mutant("salts the hash of keys", "KEY-02", SaltsKeys),
         Mutant("substitutes the topic for a missing key", "KEY-03", SubstitutesTheTopic),
         Mutant(
             "joins the parts of a key blindly",

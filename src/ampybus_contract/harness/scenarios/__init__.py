@@ -20,7 +20,13 @@ from ampybus_contract.harness.scenarios.encryption import (
     untrusted_peers,
     without_certificate,
 )
-from ampybus_contract.harness.scenarios.envelope import payload_sizes, round_trip, unknown_encoding, versions
+from ampybus_contract.harness.scenarios.envelope import (
+    every_header,
+    payload_sizes,
+    round_trip,
+    unknown_encoding,
+    versions,
+)
 from ampybus_contract.harness.scenarios.idempotency import (
     after_the_window,
     crash_before_ack,
@@ -31,7 +37,7 @@ from ampybus_contract.harness.scenarios.idempotency import (
     other_case,
     same_dedupe_key,
 )
-from ampybus_contract.harness.scenarios.keys import missing_keys, separators, wrong_keys
+from ampybus_contract.harness.scenarios.keys import keys_over_restarts, missing_keys, separators, wrong_keys
 from ampybus_contract.harness.scenarios.large_payloads import (
     absent_object,
     compression_threshold,
@@ -94,6 +100,7 @@ __all__ = [
     "duplicates",
     "duplicates_of_dead_letters",
     "environments",
+    "every_header",
     "every_name",
     "failing_dead_letters",
     "fast_clock",
@@ -104,6 +111,7 @@ __all__ = [
     "hopeless",
     "keyed_stream",
     "keyed_stream_with_retries",
+    "keys_over_restarts",
     "killed_broker",
     "killed_consumer",
     "killed_in_the_middle",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.harness.stage import Stage
+from ampybus_contract.validation import validate
 
 KEYS = 3
 SIZES = (0, 1_000, 65_535, 65_536, 70_000, 120_000)
@@ -26,6 +28,28 @@ async def round_trip(stage: Stage) -> None:
         due = [item for item in made if item.topic.split(".")[2] == domain]
         if not await stage.applied(due, f"{domain}-consumer"):
             return
+
+
+async def every_header(stage: Stage) -> None:
+    """Publish an envelope of every domain with as many headers as it may have, and take them."""
+    made = [_full(stage, domain) for domain in stage.workload.domains]
+    for envelope in made:
+        await stage.subscribe(envelope.topic, f"{envelope.topic} consumer")
+    await stage.publish(*made)
+    for envelope in made:
+        await stage.applied([envelope], f"{envelope.topic} consumer")
+
+
+def _full(stage: Stage, domain: str) -> Envelope:
+    """An envelope with each optional header of the contract that fits, and with one of nobody's."""
+    contract = stage.contract
+    made = stage.workload.envelope(domain, x_desk="options ≥ 1")
+    others = {*contract.infrastructure_headers, *contract.pointer_headers, contract.kafka.topic_header}
+    for name, rule in contract.headers.items():
+        if name not in others and name not in made.headers:
+            more = replace(made, headers=made.headers.with_(**{name: rule.example}))
+            made = made if validate(more, contract) else more
+    return made
 
 
 async def payload_sizes(stage: Stage) -> None:

@@ -6,6 +6,7 @@ from ampybus_contract.envelope import Envelope
 from ampybus_contract.harness.stage import Stage
 
 KEYS = 3
+LIVES = 3
 
 
 async def wrong_keys(stage: Stage) -> None:
@@ -32,3 +33,13 @@ async def separators(stage: Stage) -> None:
         await stage.publish(stage.workload.envelope(domain))
         for name, text in stage.workload.parts(domain, 0).items():
             await stage.publish(stage.workload.envelope(domain, parts={name: f"{text}{sign}1"}))
+
+
+async def keys_over_restarts(stage: Stage) -> None:
+    """Publish many keys of every domain, by one binding after another."""
+    for life in range(LIVES):
+        for domain in stage.workload.domains:
+            made = [stage.workload.envelope(domain, key) for key in range(stage.workload.keys(domain))]
+            await stage.publish(*made)
+        if life + 1 < LIVES:
+            await stage.move(stage.place)
