@@ -38,6 +38,8 @@ class Session:
 
         def turned(row: Row) -> None:
             payload = bytearray(base64.b64decode(row["payload"]))
+            if not payload:
+                raise BindingCrashError(f"BINDING expected a payload in record {number}. Fix: keep it")
             payload[-1] ^= 1
             row["payload"] = base64.b64encode(payload).decode()
 
@@ -47,7 +49,11 @@ class Session:
         """Change a character of a header's value, and nothing else."""
 
         def renamed(row: Row) -> None:
-            value = row["headers"][header]
+            value = str(row["headers"].get(header, ""))
+            if not value:
+                raise BindingCrashError(
+                    f"BINDING expected the header {header} in record {number}. Fix: keep all headers"
+                )
             row["headers"][header] = ("x" if value[0] != "x" else "y") + value[1:]
 
         self._change(number, renamed)
