@@ -109,6 +109,7 @@ async def lost_connection(stage: Stage) -> None:
         await stage.publish(*made[:third])
         await stage.subscribe(stage.pattern(domain), pause=pause)
         await stage.happens(begun)
+        await stage.rests()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(stage.publish_at_last(*made[third:-third]))
             await break_and_heal()
