@@ -130,16 +130,19 @@ async def slow_link(stage: Stage) -> None:
 
 
 async def slow_consumer(stage: Stage) -> None:
-    """More records than may be in flight, and a handler that is slower than the producer."""
+    """More records than may be in flight, and a handler that is done with none before the last is stored."""
     domain = stage.workload.keyed_domain()
     bound = stage.contract.backpressure.in_flight
     made = [stage.workload.envelope(domain, number % KEYS) for number in range(bound + bound // 2)]
+    stored = asyncio.Event()
 
     async def pause(_envelope: Envelope, _attempt: int) -> None:
+        await stored.wait()
         await asyncio.sleep(WORK_SECONDS)
 
     await stage.subscribe(stage.pattern(domain), pause=pause)
     await stage.publish(*made)
+    stored.set()
     await stage.applied(made)
 
 
