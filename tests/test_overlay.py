@@ -85,7 +85,7 @@ def test_the_commands_of_the_page_work(overlay: Path, golden: Path) -> None:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         if program == "pytest":
-            assert re.search(r"(?m)^\d+ \+ 0 \+ \d \+ 0 = (\d+) of \1 checks with a suite", done.stdout)
+            assert re.search(r"(?m)^\d+ \+ 0 \+ \d+ \+ 0 = (\d+) of \1 checks with a suite", done.stdout)
 
 
 def test_findings_on_the_own_domain_name_its_rules(overlay: Path, bars: Envelope) -> None:

@@ -81,7 +81,7 @@ def run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_a_first_run_just_works(project: Path) -> None:
     done = run(project)
     assert done.returncode == 0, done.stdout
-    assert re.search(r"(?m)^\d+ \+ 0 \+ \d \+ 0 = (\d+) of \1 checks with a suite", done.stdout)
+    assert re.search(r"(?m)^\d+ \+ 0 \+ \d+ \+ 0 = (\d+) of \1 checks with a suite", done.stdout)
     assert "check_own" not in done.stdout
 
 
@@ -245,7 +245,7 @@ def test_a_report_of_an_unknown_form_ends_the_run_before_it_begins(project: Path
 def test_workers_of_xdist_give_one_report(project: Path) -> None:
     done = run(project, "-n", "2", "--ampybus-report", "run.json")
     assert done.returncode == 0, done.stdout
-    assert re.search(r"(?m)^\d+ \+ 0 \+ \d \+ 0 = (\d+) of \1 checks with a suite", done.stdout)
+    assert re.search(r"(?m)^\d+ \+ 0 \+ \d+ \+ 0 = (\d+) of \1 checks with a suite", done.stdout)
     assert done.stdout.count("report: run.json") == 1
 
 
