@@ -19,6 +19,7 @@ from ampybus_contract.brokers.readiness import TAKEN, PortTakenError
 from ampybus_contract.errors import BrokerError
 
 READY_SECONDS = 15.0
+TAKEN = "address already in use"
 RELOADED = "Reloaded server configuration"
 TLS = 'tls {{ cert_file: "{own}", key_file: "{own}", ca_file: "{ca}", verify: true }}\n'
 
@@ -65,10 +66,22 @@ class NatsServer:
         os.kill(self.pid, signal.SIGCONT)
 
     def restart(self) -> None:
-        """Start again, killed before or not, with the same data on the same port."""
-        self._running.close()
+        """Start again, killed before or not, with the same data on the same port.
+
+        A client that tries to reconnect may be given that very port to connect from, and holds it for a moment.
+        """
         port = urlsplit(self.url).port
-        self.start(-1 if port is None else port)
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            self._running.close()
+            try:
+                self.start(-1 if port is None else port)
+            except BrokerError as error:
+                if TAKEN not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
 
     def renew_certificates(self) -> None:
         """Replace the certificates of server and clients, and let the server take them without a restart.
