@@ -19,7 +19,6 @@ from ampybus_contract.brokers.readiness import TAKEN, PortTakenError
 from ampybus_contract.errors import BrokerError
 
 READY_SECONDS = 15.0
-TAKEN = "address already in use"
 RELOADED = "Reloaded server configuration"
 TLS = 'tls {{ cert_file: "{own}", key_file: "{own}", ca_file: "{ca}", verify: true }}\n'
 
@@ -68,7 +67,7 @@ class NatsServer:
     def restart(self) -> None:
         """Start again, killed before or not, with the same data on the same port.
 
-        A client that tries to reconnect may be given that very port to connect from, and holds it for a moment.
+        A client that tries to reconnect may be given that very port to connect from, and hold it for a while.
         """
         port = urlsplit(self.url).port
         deadline = time.monotonic() + READY_SECONDS
@@ -76,8 +75,8 @@ class NatsServer:
             self._running.close()
             try:
                 self.start(-1 if port is None else port)
-            except BrokerError as error:
-                if TAKEN not in str(error) or time.monotonic() > deadline:
+            except PortTakenError:
+                if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
             else:
