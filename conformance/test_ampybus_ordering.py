@@ -29,6 +29,19 @@ def test_keys_side_by_side_keep_their_order(ampybus: ConformanceCheck) -> None:
     )
 
 
+@pytest.mark.ampybus("ORD-04")
+def test_a_rebalance_loses_nothing_and_reorders_no_key(ampybus: ConformanceCheck) -> None:
+    ampybus(
+        scenarios.rebalance,
+        checkers.key_reordered,
+        checkers.effect_reordered,
+        checkers.lost_write,
+        checkers.unseen,
+        checkers.swallowed,
+        checkers.not_resumed,
+    )
+
+
 @pytest.mark.ampybus("ORD-05")
 def test_a_lost_leader_or_link_changes_no_order(ampybus: ConformanceCheck) -> None:
     ampybus(

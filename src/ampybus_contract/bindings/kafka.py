@@ -54,6 +54,7 @@ class KafkaTransport:
     """
 
     encrypts = True
+    shares = True
 
     def __init__(self, rule: KafkaMapping | None = None, tls_minimum: str | None = None) -> None:
         self.rule = rule or default_contract().kafka

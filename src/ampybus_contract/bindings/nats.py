@@ -18,7 +18,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from ampybus_contract.bindings.nats_acks import DeniedError, NatsAcks
 from ampybus_contract.bindings.nats_pull import ACK_WAIT_SECONDS, BATCH, NatsPull, incoming_of, prolonging
-from ampybus_contract.bindings.nats_requests import NatsRequests, requests
+from ampybus_contract.bindings.nats_requests import NatsRequests, SharedConsumer, requests
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.bindings.transport import Incoming, Span, nothing
 from ampybus_contract.brokers.nats_client import NatsClient, PlainTextError, servers
@@ -59,6 +59,7 @@ class NatsTransport:
     """Subject = topic, headers = NATS headers, deduplication by the contract's mapping."""
 
     encrypts = True
+    shares = True
 
     def __init__(self, contract: Contract | None = None) -> None:
         self.contract = contract or default_contract()
@@ -170,13 +171,13 @@ class NatsTransport:
             raise _refused(f"headers and payload within {limit} bytes", got, "use the pointer pattern")
 
     async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
-        """Attach a durable pull consumer."""
+        """Attach a durable pull consumer, whose clients take turns (nats-server 2.11 or newer)."""
         durable = self._durable(subscription.group)
         denial = _Denial(f".{self.stream}.")
         try:
             async with self._unless(denial):
                 asked = await self._requests(
-                    ConsumerConfig(
+                    SharedConsumer(
                         name=durable,
                         durable_name=durable,
                         filter_subject=subscription.pattern,
@@ -193,6 +194,13 @@ class NatsTransport:
         pull = self._pull(asked)
         self._pulls.append(pull)
         return pull.messages()
+
+    async def leave(self, group: str) -> None:
+        """Hand back what is in hand, and the turn."""
+        leaving = [pull for pull in self._pulls if pull.requests.consumer == self._durable(group)]
+        for pull in leaving:
+            self._pulls.remove(pull)
+            await pull.leave()
 
     async def _requests(self, config: ConsumerConfig) -> NatsRequests:
         assert self.client is not None

@@ -2,7 +2,8 @@
 
 What was on its way when a connection broke is lost to the client, and the server hands it out again only
 when the time to acknowledge it is over. So that time is short, what is in hand is prolonged, and after a
-reconnect nothing newer is handed on before what was lost has come again.
+reconnect nothing newer is handed on before what was lost has come again. The same holds for a member of a
+group whose turn begins: what the member before it left comes first.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import AsyncIterator
 import nats.errors
 from nats.aio.msg import Msg
 
-from ampybus_contract.bindings.nats_requests import NatsRequests
+from ampybus_contract.bindings.nats_requests import TURN_HEADER, NatsRequests
 from ampybus_contract.bindings.transport import Incoming
 from ampybus_contract.brokers.nats_client import NatsClient
 from ampybus_contract.envelope import Envelope, Headers
@@ -25,7 +26,7 @@ FETCH_SECONDS = 1.0
 AGAIN_SECONDS = 0.2
 ACK_WAIT_SECONDS = 5.0
 PROLONG_SECONDS = 1.5
-ACK, IN_PROGRESS = b"+ACK", b"+WPI"
+ACK, IN_PROGRESS, NOT_DONE = b"+ACK", b"+WPI", b"-NAK"
 
 
 class NatsPull:
@@ -40,6 +41,7 @@ class NatsPull:
         self.requests = requests
         self.added = added
         self.connection = client.stats["reconnects"]
+        self.turn = ""
         self.in_flight = in_flight
         self.held: dict[int, Msg] = {}
         self.acknowledged: deque[str] = deque(maxlen=in_flight)
@@ -48,12 +50,17 @@ class NatsPull:
         """Message after message, until the client is closed."""
         while not self.client.is_closed:
             batch = await self._fetch(FETCH_SECONDS)
-            if self.client.stats["reconnects"] != self.connection:
+            if self._interrupted:
                 batch = await self._complete(batch)
             for message in batch if self.in_flight else ():
                 self.held[message.metadata.sequence.stream] = message
             for message in batch:
                 yield incoming_of(message, self.added, self)
+
+    @property
+    def _interrupted(self) -> bool:
+        """Whether something may be under way that is older than what came last."""
+        return self.client.stats["reconnects"] != self.connection or self.requests.turn not in ("", self.turn)
 
     async def acknowledge(self, message: Msg) -> None:
         """Settle a message for good. What cannot be told now comes again, and is known then."""
@@ -64,8 +71,21 @@ class NatsPull:
 
     async def prolong(self) -> None:
         """Tell the server that what is in hand is being worked on."""
-        for message in [*self.held.values(), *(self.requests.ready if self.in_flight else ())]:
+        for message in self._in_hand:
             await self.client.publish(message.reply, IN_PROGRESS)
+        await self.requests.keep_turn()
+
+    async def leave(self) -> None:
+        """Take no more; hand the turn back, and what is in hand, which the next member gets at once."""
+        with contextlib.suppress(nats.errors.Error):
+            await self.requests.hand_back_turn()
+            for message in self._in_hand:
+                await self.client.publish(message.reply, NOT_DONE)
+            await self.requests.close()
+
+    @property
+    def _in_hand(self) -> list[Msg]:
+        return [*self.held.values(), *(self.requests.ready if self.in_flight else ())]
 
     async def _fetch(self, seconds: float) -> list[Msg]:
         try:
@@ -77,21 +97,24 @@ class NatsPull:
     async def _complete(self, batch: list[Msg]) -> list[Msg]:
         """A batch with what was lost before it, in stored order.
 
-        Done when the server waits for no other acknowledgements than those of what is held here; where
-        others share the consumer, when all that was lost must have come again.
+        Done when the server waits for no other acknowledgements than those of what is held here. Nothing is
+        complete once the turn is over. Where the server knows no turns and others share the consumer, done
+        when all that was lost must have come again.
         """
-        self.connection = self.client.stats["reconnects"]
+        self.connection, self.turn = self.client.stats["reconnects"], self.requests.turn
         for reply in list(self.acknowledged):
             await self.client.publish(reply, ACK)
         found = {message.metadata.sequence.stream: message for message in batch}
         clock = asyncio.get_running_loop()
         deadline = clock.time() + 2 * ACK_WAIT_SECONDS
-        while clock.time() < deadline:
+        while self.turn or clock.time() < deadline:
             waiting = await self._unacknowledged()
             if waiting is not None and waiting <= len({*found, *self.held}):
                 break
             for message in await self._fetch(AGAIN_SECONDS):
                 found[message.metadata.sequence.stream] = message
+            if self.requests.turn != self.turn:
+                return []
         return [message for _position, message in sorted(found.items())]
 
     async def _unacknowledged(self) -> int | None:
@@ -114,6 +137,7 @@ def incoming_of(message: Msg, added: str, pull: NatsPull | None = None) -> Incom
     """A message for the delivery rules; without a pull, nobody waits for its acknowledgement."""
     headers = dict(message.headers or {})
     headers.pop(added, None)
+    headers.pop(TURN_HEADER, None)
     envelope = Envelope(message.subject, Headers(headers), message.data)
 
     async def acknowledge() -> None:

@@ -2,13 +2,18 @@
 
 ``fetch`` of nats-py starts two tasks for every message; here one request brings many, and the next one is on
 its way before the last is used up.
+
+Where the members of a group share a consumer, one of them has the turn and gets everything, so that keys
+keep their order; the others ask and wait. The server names the turn on each message (its pin, from version
+2.11 on), and gives it to another member when it is handed back, or nothing was asked for in ``TURN_SECONDS``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from uuid import uuid4
 
@@ -20,12 +25,26 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, ConsumerInfo
 from nats.js.errors import NotFoundError
 
-NO_MESSAGES, EXPIRED = "404", "408"
+NO_MESSAGES, EXPIRED, NOT_YOUR_TURN = "404", "408", "423"
+TURN_HEADER = "Nats-Pin-Id"
+TURN_GROUP = "turn"
+TURN_SECONDS = 3.0
+HAND_BACK_SECONDS = 1.0
 EXPIRES_SECONDS = 1.0
 LATE_SECONDS = 0.5
 LOOK_SECONDS = 0.2
 NO_LIMIT = 0
 NEXT = "$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+UNPIN = "$JS.API.CONSUMER.UNPIN.{stream}.{consumer}"
+
+
+@dataclass
+class SharedConsumer(ConsumerConfig):
+    """The settings of a consumer whose clients take turns; nats-py has no names for them."""
+
+    priority_groups: list[str] = field(default_factory=lambda: [TURN_GROUP])
+    priority_policy: str = "pinned_client"
+    priority_timeout: int = int(TURN_SECONDS * 1e9)
 
 
 class RefusedError(nats.errors.Error):
@@ -55,6 +74,7 @@ class NatsRequests:
         self.connection = client.stats["reconnects"]
         self.ready: list[Msg] = []
         self.refusal = ""
+        self.turn = ""
         self.news = asyncio.Event()
         self.subscription: Subscription | None = None
 
@@ -68,6 +88,19 @@ class NatsRequests:
         """Listen no more."""
         if self.subscription is not None:
             await self.subscription.unsubscribe()
+
+    async def keep_turn(self) -> None:
+        """Ask for one more message: a client that asks for nothing loses its turn."""
+        if self.turn and not self.client.is_reconnecting:
+            await self._request(1, asyncio.get_running_loop().time())
+
+    async def hand_back_turn(self) -> None:
+        """Let the server give the turn to another client, which it otherwise does after some time."""
+        subject = UNPIN.format(stream=self.stream, consumer=self.consumer)
+        if self.turn:
+            with contextlib.suppress(nats.errors.Error, TimeoutError):
+                wish = json.dumps({"group": TURN_GROUP}).encode()
+                await self.client.request(subject, wish, timeout=HAND_BACK_SECONDS)
 
     async def info(self) -> ConsumerInfo:
         """The server's view of the consumer. Raises what nats-py raises."""
@@ -108,20 +141,28 @@ class NatsRequests:
         coming = len(self.ready) + sum(request.left for request in self.open.values())
         if coming > self.batch // 2 or self.client.is_reconnecting:
             return
+        await self._request(self.batch, now)
+
+    async def _request(self, batch: int, now: float) -> None:
         token = str(next(self.tokens))
-        self.open[token] = _Request(self.batch, now + EXPIRES_SECONDS + LATE_SECONDS)
-        wish = {"batch": self.batch, "expires": int(EXPIRES_SECONDS * 1e9)}
+        self.open[token] = _Request(batch, now + EXPIRES_SECONDS + LATE_SECONDS)
+        wish = {"batch": batch, "expires": int(EXPIRES_SECONDS * 1e9), "group": TURN_GROUP}
+        if self.turn:
+            wish["id"] = self.turn
         await self.client.publish(self.subject, json.dumps(wish).encode(), reply=f"{self.inbox}.{token}")
 
     async def _hear(self, message: Msg) -> None:
         token = message.subject.removeprefix(f"{self.inbox}.")
         if token == message.subject:
+            self.turn = (message.headers or {}).get(TURN_HEADER, "")
             self.ready.append(message)
             self._count()
         else:
             self.open.pop(token, None)
             status = (message.headers or {}).get("Status", "")
-            if status not in (NO_MESSAGES, EXPIRED):
+            if status == NOT_YOUR_TURN:
+                self.turn = ""
+            elif status not in (NO_MESSAGES, EXPIRED):
                 told = (message.headers or {}).get("Description", "")
                 self.refusal = f"{status} {told}".strip()
         self.news.set()

@@ -54,6 +54,9 @@ Handler = Callable[[Envelope], Awaitable[Settlement]]
 class Binding(Protocol):
     """The smallest useful binding. A handler that raises counts as one that answers ``retry``.
 
+    Where a binding claims ``groups``, several of them may be in one group at once, each with a state of
+    its own: they share the messages, and each key keeps its order while members come and go (D20).
+
     A binding that claims ``metrics``, ``logs`` or ``tracing`` writes what it claims into the directory
     ``endpoint.telemetry`` before ``stop`` returns: ``METRICS_FILE`` in Prometheus' text format; ``LOGS_FILE``
     with a JSON object a line, for each record of the contract; ``SPANS_FILE`` with a JSON object a line, for

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -22,8 +22,10 @@ from ampybus_contract.bindings.transport import (
     Encrypts,
     Follows,
     Incoming,
+    Leaves,
     Measures,
     Reads,
+    Shares,
     Span,
     Transport,
 )
@@ -90,6 +92,7 @@ class ReferenceBinding:
             "checkpoint": isinstance(self.transport, Follows),
             "lag": isinstance(self.transport, Measures),
             "tls": isinstance(self.transport, Encrypts),
+            "groups": isinstance(self.transport, Shares),
         }
         return CAPABILITIES | {name for name, has in offered.items() if has}
 
@@ -197,7 +200,8 @@ class ReferenceBinding:
 
         A letter without an origin in its own environment stays where it is (D5).
         """
-        messages = await self.transport.consume(Subscription(pattern, f"redrive {pattern}"))
+        group = f"redrive {pattern}"
+        messages = await self.transport.consume(Subscription(pattern, group))
         done = 0
         while done < limit:
             try:
@@ -208,7 +212,14 @@ class ReferenceBinding:
             await self.republish(incoming)
             await incoming.ack()
             done += 1
+        await self.leave([group])
         return done
+
+    async def leave(self, groups: Iterable[str]) -> None:
+        """Hand back what is not acknowledged in these groups, where the transport can."""
+        if isinstance(self.transport, Leaves):
+            for group in groups:
+                await self.transport.leave(group)
 
     async def republish(self, incoming: Incoming) -> None:
         """Publish the message that a dead letter is about."""
@@ -299,6 +310,7 @@ class ReferenceBinding:
                 for group in self.groups:
                     tasks.create_task(group.stop(STOP_SECONDS))
             await self.measure()
+            await self.leave([group.name for group in self.groups])
         finally:
             await self.close()
 

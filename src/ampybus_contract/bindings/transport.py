@@ -81,6 +81,21 @@ class Encrypts(Protocol):
 
 
 @runtime_checkable
+class Shares(Protocol):
+    """A transport on which members of a consumer group come and go, and keys keep their order."""
+
+    shares: bool
+
+
+@runtime_checkable
+class Leaves(Protocol):
+    """A transport that can hand back what a member holds, before the time to acknowledge it is over."""
+
+    async def leave(self, group: str) -> None:
+        """Let the other members of a group have what this one was handed and did not acknowledge."""
+
+
+@runtime_checkable
 class Measures(Protocol):
     """A transport that knows how far a consumer group is behind."""
 

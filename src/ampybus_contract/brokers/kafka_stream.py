@@ -182,9 +182,8 @@ class KafkaSource:
         self.url = url
         self.contract = contract
         self.name = name
-        self.levers = (
-            levers | {"clock", "size_limit", "partitions"} | ({"tls"} if files_for(url, tls) else set())
-        )
+        secured = {"tls"} if files_for(url, tls) else set()
+        self.levers = levers | {"clock", "groups", "size_limit", "partitions"} | secured
         self.gaps: Mapping[str, str] = {**dict.fromkeys(LEVERS, NO_LEVER), **NO_FAULTS, **(gaps or {})}
         self.address = KafkaAddress.parse(url, tls)
         self.replicas = 1

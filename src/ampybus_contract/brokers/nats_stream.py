@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
@@ -75,6 +76,7 @@ class NatsProbe:
         self.jetstream = jetstream
         self.mapping = mapping or default_contract().nats
         self.unmapped: Mapping[int, str] = {}
+        self.client = jetstream._nc
         self.server = server
         self.stream = stream
         self.subjects = subjects
@@ -146,8 +148,22 @@ class NatsProbe:
         """By the ack wait of every consumer there is."""
         with broker_errors():
             for info in await self.jetstream.consumers_info(self.stream):
-                config = replace(info.config, ack_wait=seconds)
-                await self.jetstream.add_consumer(self.stream, config)
+                await self._acknowledged_within(info.name, seconds)
+
+    async def _acknowledged_within(self, consumer: str, seconds: float) -> None:
+        """Change the ack wait and nothing else, of the settings that nats-py does not know either."""
+        place = f"{self.stream}.{consumer}"
+        told = await self.client.request(f"$JS.API.CONSUMER.INFO.{place}", timeout=READ_SECONDS)
+        config = json.loads(told.data)["config"] | {"ack_wait": round(seconds * 1e9)}
+        wish = json.dumps({"stream_name": self.stream, "config": config}).encode()
+        answer = await self.client.request(
+            f"$JS.API.CONSUMER.DURABLE.CREATE.{place}", wish, timeout=READ_SECONDS
+        )
+        error = json.loads(answer.data).get("error")
+        if error is not None:
+            raise BrokerError(
+                f"BROKER expected to change a consumer, got {error['description']}. Fix: use another server"
+            )
 
     async def held(self) -> int:
         """Unacknowledged, of the consumer that has most."""
@@ -208,9 +224,8 @@ class NatsSource:
         self.comes_back = server is not None
         self.url = url
         self.tls = files_for(url, tls)
-        self.levers = (
-            LEVERS | {"size_limit"} | ({"proxy"} if self.tls is None or server is not None else set())
-        )
+        self.levers = LEVERS | {"groups", "size_limit"}
+        self.levers |= {"proxy"} if self.tls is None or server is not None else set()
         self.levers |= {"restart", "pause"} if server is not None else set()
         self.tls_minimum = tls_minimum
         self.prefix = prefix

@@ -40,7 +40,7 @@ def nats_permissions(contract: Contract, env: str, service: str, stream: str) ->
     if rule.reads:
         consumer = f"{stream}.{stream}_{service}"
         publish += [f"$JS.API.CONSUMER.CREATE.{consumer}.{topics}.{pattern}" for pattern in rule.reads]
-        publish += [f"$JS.API.CONSUMER.{act}.{consumer}" for act in ("INFO", "MSG.NEXT")]
+        publish += [f"$JS.API.CONSUMER.{act}.{consumer}" for act in ("INFO", "MSG.NEXT", "UNPIN")]
         publish.append(f"$JS.ACK.{consumer}.>")
     user = contract.security.principal.format(env=env, service=service)
     inbox = f"_INBOX_{user.replace('.', '_')}"

@@ -92,6 +92,7 @@ class Stage:
         self.workload = Workload(contract, seed)
         self.history: list[Event] = []
         self.groups: dict[str, str] = {}
+        self.members: list[Binding] = []
         self.unanswered = 0
         self.flooded = ""
         self._changed = asyncio.Event()
@@ -122,6 +123,8 @@ class Stage:
         for place, envelope in enumerate(stored):
             strange = "" if envelope in ours else unmapped.get(place, "")
             self._record("wire", Operation.STORE, Outcome.OK, envelope, error=strange, count=parts[place])
+        for member in self.members:
+            await self._call("stop", member.stop())
         if self.alive:
             await self._call("stop", self.binding.stop())
             if claims(self.binding) != self.claims:
@@ -405,6 +408,25 @@ class Stage:
         handle = self._handler(pattern, group, answer, pause)
         self._record(group, Operation.SUBSCRIBE, Outcome.OK, NOTHING, pattern=pattern)
         await self._call("subscribe", self.binding.subscribe(self._subscription(pattern, group), handle))
+
+    async def join(self, pattern: str, group: str = "consumer", pause: Pause | None = None) -> Binding:
+        """Start another binding, with a state of its own, as a member of a group."""
+        member = self.make()
+        self.members.append(member)
+        state = self.state / f"member-{len(self.history)}"
+        state.mkdir()
+        await self._call("start", member.start(replace(self.place, state=state, telemetry=None)))
+        handle = self._handler(pattern, group, None, pause)
+        self._record(group, Operation.SUBSCRIBE, Outcome.OK, NOTHING, pattern=pattern)
+        await self._call("subscribe", member.subscribe(self._subscription(pattern, group), handle))
+        self.fault("a member joined")
+        return member
+
+    async def part(self, member: Binding) -> None:
+        """Let a member of a group go."""
+        self.members.remove(member)
+        await self._call("stop", member.stop())
+        self.fault("a member left")
 
     async def take_replays(self, pattern: str, group: str = "replayer", pause: Pause | None = None) -> None:
         """Let a group take what is replayed under a pattern. Raises BindingCrashError where it cannot."""

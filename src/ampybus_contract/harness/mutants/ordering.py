@@ -78,6 +78,15 @@ class IgnoresKeys(ReferenceBinding):
         return envelope.headers.get("message_id", "")
 
 
+class CommitsOnRevoke(ConsumerGroup):
+    """Acknowledges what it holds when it leaves its group, done or not."""
+
+    async def stop(self, seconds: float) -> None:
+        await self.kill()
+        for incoming in list(self.held.values()):
+            await self.acknowledge(incoming)
+
+
 class TakesCancelsFirst(ConsumerGroup):
     """Moves a cancel to the head of its key."""
 
@@ -130,6 +139,7 @@ def mutants(_contract: Contract) -> list[Mutant]:
         Mutant("shuffles within a batch", "ORD-01", _shuffling),
         Mutant("has workers that ignore keys", "ORD-02", IgnoresKeys),
         Mutant("requeues at the tail", "ORD-03", grouped(RequeuesAtTail)),
+        Mutant("commits the next offset on revoke", "ORD-04", grouped(CommitsOnRevoke)),
         Mutant("resumes from the newest", "ORD-05", grouped(ResumesFromNewest)),
         Mutant("takes cancels first", "ORD-06", grouped(TakesCancelsFirst)),
         Mutant("keeps the first value", "ORD-07", KeepsFirst),

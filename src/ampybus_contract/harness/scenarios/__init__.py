@@ -55,6 +55,7 @@ from ampybus_contract.harness.scenarios.ordering import (
     snapshots,
     steps,
 )
+from ampybus_contract.harness.scenarios.rebalance import rebalance
 from ampybus_contract.harness.scenarios.replay import (
     killed_in_the_middle,
     one_key,
@@ -129,6 +130,7 @@ __all__ = [
     "plain_peer",
     "pointers",
     "poison",
+    "rebalance",
     "redriven",
     "renewed_certificates",
     "replaced_object",
