@@ -151,7 +151,7 @@ def test_a_record_on_the_wire_is_what_the_contract_says(server: KafkaServer) -> 
 
 
 def test_no_broker_is_named_with_its_fix() -> None:
-    _, port = free_ports()
+    (port,) = free_ports(1)
     with pytest.raises(BrokerError, match="expected a Kafka broker"):
         asyncio.run(opened(Endpoint(f"kafka://127.0.0.1:{port}")))
 

@@ -92,6 +92,7 @@ def test_a_binding_on_a_broker_of_another_kind_is_refused(spec: str, binding: st
 def test_a_missing_client_is_named_with_its_extra(
     module: str, call: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delattr(module, raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     assert callable(call)
     with pytest.raises(TargetError, match=r"expected aiokafka.*ampybus-contract\[kafka\]"):

@@ -98,12 +98,12 @@ def test_a_taken_port_leads_to_another_try(monkeypatch: pytest.MonkeyPatch) -> N
     with kafka_server.kafka_server() as first:
         taken = int(first.url.rpartition(":")[2])
         free = kafka_server.free_ports
-        tries: list[tuple[int, int]] = []
+        tries: list[list[int]] = []
 
-        def ports() -> tuple[int, int]:
-            client, controller = free()
-            tries.append((client, controller))
-            return (taken if len(tries) == 1 else client, controller)
+        def ports(count: int) -> list[int]:
+            client, *others = free(count)
+            tries.append([client, *others])
+            return [taken if len(tries) == 1 else client, *others]
 
         monkeypatch.setattr(kafka_server, "free_ports", ports)
         with kafka_server.kafka_server() as second:
@@ -173,7 +173,7 @@ def test_without_any_kafka_both_reasons_are_named(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_given_cluster_that_does_not_answer_is_named_without_the_password() -> None:
-    _, port = kafka_server.free_ports()
+    (port,) = kafka_server.free_ports(1)
     source = KafkaSource(f"kafka://me:secret@127.0.0.1:{port}", CONTRACT, "Kafka")
     with pytest.raises(BrokerError, match=f"a Kafka broker at kafka://127.0.0.1:{port}") as caught:
         source.verify()

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 from ampybus_contract.brokers.certificates import Certificates
 from ampybus_contract.brokers.kafka_distribution import KafkaDistribution, cache, kafka_distribution
 from ampybus_contract.brokers.owned_process import ServerDirectory, owned_process
+from ampybus_contract.brokers.owned_server import OwnedServer
 from ampybus_contract.brokers.readiness import on_a_free_port, wait_ready
 from ampybus_contract.errors import BrokerError
 
@@ -28,9 +29,11 @@ MESSAGE_BYTES = 1_048_576
 CONFIG = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=CLIENT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENT://127.0.0.1:{advertised}
-listener.security.protocol.map=CLIENT:{protocol},CONTROLLER:PLAINTEXT
+listeners=CLIENT://127.0.0.1:{client},LINK://127.0.0.1:{linked},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENT://127.0.0.1:{client},LINK://127.0.0.1:{link}
+listener.security.protocol.map=CLIENT:{protocol},LINK:{protocol},CONTROLLER:PLAINTEXT
+broker.session.timeout.ms=2500
+broker.heartbeat.interval.ms=500
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=CLIENT
 log.dirs={data}
@@ -48,60 +51,107 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 """
-TLS = """listener.name.client.ssl.keystore.type=PEM
-listener.name.client.ssl.keystore.location={own}
-listener.name.client.ssl.truststore.type=PEM
-listener.name.client.ssl.truststore.location={ca}
-listener.name.client.ssl.client.auth=required
+TLS = """listener.name.{name}.ssl.keystore.type=PEM
+listener.name.{name}.ssl.keystore.location={own}
+listener.name.{name}.ssl.truststore.type=PEM
+listener.name.{name}.ssl.truststore.location={ca}
+listener.name.{name}.ssl.client.auth=required
 """
 
 
 @dataclass(frozen=True, slots=True)
-class KafkaServer:
-    """A running server: its URL, process id, version, the log it writes, and with TLS the certificates."""
+class Start:
+    """How a server is started: its command, its directory, and what its log says within how many seconds."""
 
-    url: str
-    pid: int
-    version: str
-    log: Path
-    certificates: Certificates | None = None
+    command: Sequence[str]
+    directory: Path
+    ready_words: str
+    ready_seconds: float
 
 
-def kafka_server(
-    advertised_port: int | None = None, tls: bool = False
-) -> AbstractContextManager[KafkaServer]:
+class KafkaServer(OwnedServer):
+    """A server and the levers on its process: its URL stays the same through every restart.
+
+    ``version`` is what runs, ``log`` what it writes since its last start. ``link`` are two ports: where it
+    takes clients by another way, and where it sends these, for a proxy between. ``certificates`` are those
+    that it has with TLS.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        version: str,
+        log: Path,
+        start: Start,
+        link: tuple[int, int] | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
+        super().__init__()
+        self.url = url
+        self.version = version
+        self.log = log
+        self.link = link
+        self.certificates = certificates
+        self._start = start
+
+    def start(self) -> None:
+        """Start, and wait until it takes clients."""
+        how = self._start
+        process = self.own(owned_process(how.command, how.directory, self.log))
+        wait_ready(process, self.log, how.ready_words, how.ready_seconds)
+
+    def restart(self) -> None:
+        """Start again, killed before or not, with the same data on the same ports."""
+        self._running.close()
+        self.start()
+
+
+def kafka_server(tls: bool = False) -> AbstractContextManager[KafkaServer]:
     """Start a server on free loopback ports and end it, with its data, with the block; its log is kept.
 
-    An acknowledged message survives a kill of the process. ``advertised_port`` is the one that clients are
-    sent to, for a proxy between; default: the server's own. With ``tls`` it takes TLS only, and clients with
+    An acknowledged message survives a kill of the process. With ``tls`` it takes TLS only, and clients with
     a certificate only: those of ``certificates``, made for it. Raises BrokerError where Kafka cannot be had,
     ends early, or is not ready within ``READY_SECONDS``.
     """
-    return on_a_free_port(lambda: _start(kafka_distribution(), advertised_port, tls))
+    return on_a_free_port(lambda: _start(kafka_distribution(), tls))
 
 
 @contextlib.contextmanager
-def _start(distribution: KafkaDistribution, advertised_port: int | None, tls: bool) -> Iterator[KafkaServer]:
-    with ServerDirectory("kafka") as directory:
-        client, controller = free_ports()
-        log = new_log()
+def _start(distribution: KafkaDistribution, tls: bool) -> Iterator[KafkaServer]:
+    with ServerDirectory("kafka") as directory, kept_port() as link, contextlib.ExitStack() as end:
+        client, linked, controller = free_ports(3)
         certificates = Certificates(directory) if tls else None
-        ports = (client, controller, advertised_port or client)
-        config = _configured(distribution, directory, ports, certificates)
-        with owned_process(
-            distribution.command(directory, "kafka.Kafka", str(config)), directory, log
-        ) as process:
-            wait_ready(process, log, READY_WORDS, READY_SECONDS)
-            url = f"{'kafkas' if tls else 'kafka'}://127.0.0.1:{client}"
-            yield KafkaServer(url, process.pid, distribution.version, log, certificates)
+        config = _configured(distribution, directory, (client, linked, link, controller), certificates)
+        command = distribution.command(directory, "kafka.Kafka", str(config))
+        server = KafkaServer(
+            f"{'kafkas' if tls else 'kafka'}://127.0.0.1:{client}",
+            distribution.version,
+            new_log(),
+            Start(command, directory, READY_WORDS, READY_SECONDS),
+            (linked, link),
+            certificates,
+        )
+        end.callback(server.close)
+        server.start()
+        yield server
 
 
-def free_ports() -> tuple[int, int]:
-    """Two loopback ports that nobody uses at the moment."""
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody uses at the moment."""
+    with contextlib.ExitStack() as held:
+        found = [held.enter_context(socket.socket()) for _ in range(count)]
+        for end in found:
+            end.bind(("127.0.0.1", 0))
+        return [end.getsockname()[1] for end in found]
+
+
+@contextlib.contextmanager
+def kept_port() -> Iterator[int]:
+    """A loopback port that nobody gets but who shares it (``SO_REUSEPORT``) to listen there."""
+    with socket.socket() as keeper:
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        keeper.bind(("127.0.0.1", 0))
+        yield keeper.getsockname()[1]
 
 
 def new_log() -> Path:
@@ -117,18 +167,22 @@ def new_log() -> Path:
 def _configured(
     distribution: KafkaDistribution,
     directory: Path,
-    ports: tuple[int, int, int],
+    ports: tuple[int, int, int, int],
     certificates: Certificates | None,
 ) -> Path:
     config = directory / "server.properties"
-    client, controller, advertised = ports
-    secured = "" if certificates is None else TLS.format(own=certificates.server, ca=certificates.ca)
+    client, linked, link, controller = ports
+    names = () if certificates is None else ("client", "link")
+    secured = "".join(
+        TLS.format(name=name, own=certificates.server, ca=certificates.ca) for name in names if certificates
+    )
     config.write_text(
         CONFIG.format(
             protocol="PLAINTEXT" if certificates is None else "SSL",
             client=client,
             controller=controller,
-            advertised=advertised,
+            linked=linked,
+            link=link,
             data=directory / "data",
             message_bytes=MESSAGE_BYTES,
         )

@@ -19,13 +19,13 @@ from ampybus_contract.errors import BrokerError
 if TYPE_CHECKING:
     from ampybus_contract.brokers.container import ContainerServer
 
-EMBEDDED = frozenset({"member_expiry", "old_timestamps"})
+EMBEDDED = frozenset({"groups", "member_expiry", "old_timestamps", "restart", "pause", "proxy"})
 EMBEDDED_GAPS = {
     "tls": "this server speaks plain text; embedded:kafka-tls does not",
     "acl": "the embedded server has no users",
     "replicas": "the embedded server is a single node",
 }
-GIVEN = frozenset({"member_expiry"})
+GIVEN = frozenset({"groups", "member_expiry"})
 GIVEN_GAPS = {
     "old_timestamps": "the retention of a given cluster is not known",
     "tls": "it was reached by plain text; kafkas:// URLs are not",
@@ -48,7 +48,12 @@ def embedded_kafka(contract: Contract, light: bool = False, tls: bool = False) -
     if light or reason is not None:
         with light_kafka_server() as server:
             source = KafkaSource(
-                server.url, contract, "light Kafka-compatible server, embedded", gaps=kafka_light.GAPS
+                server.url,
+                contract,
+                "light Kafka-compatible server, embedded",
+                frozenset({"pause"}),
+                kafka_light.GAPS,
+                server=server,
             )
             source.verify()
             source.settings = {"server": server.version, **source.settings}
@@ -57,7 +62,7 @@ def embedded_kafka(contract: Contract, light: bool = False, tls: bool = False) -
     with kafka_server(tls=tls) as server:
         files = None if server.certificates is None else server.certificates.files
         source = KafkaSource(
-            server.url, contract, "Apache Kafka, embedded", EMBEDDED, EMBEDDED_GAPS, tls=files
+            server.url, contract, "Apache Kafka, embedded", EMBEDDED, EMBEDDED_GAPS, files, server
         )
         source.verify()
         source.settings = {"version": server.version, **source.settings}

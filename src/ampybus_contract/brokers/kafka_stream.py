@@ -17,6 +17,8 @@ from aiokafka.errors import KafkaError, for_code
 
 from ampybus_contract.brokers.endpoint import Endpoint
 from ampybus_contract.brokers.kafka_address import KafkaAddress
+from ampybus_contract.brokers.kafka_backlog import backlog
+from ampybus_contract.brokers.kafka_server import KafkaServer
 from ampybus_contract.brokers.levers import LEVERS
 from ampybus_contract.brokers.location import without_credentials
 from ampybus_contract.brokers.tls import TlsFiles, files_for
@@ -28,11 +30,15 @@ T = TypeVar("T")
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 15.0
 READ_SECONDS = 10.0
+READY_SECONDS = 30.0
+AGAIN_SECONDS = 0.1
 PARTITIONS = 3
 NO_LEVER = "the Kafka probe cannot bring it about"
 NO_FAULTS = {
     "cluster": "its servers are not the run's own, or only one",
     "proxy": "it sends its clients to the address that it advertises",
+    "restart": "its process is not the run's own",
+    "pause": "its process is not the run's own",
 }
 LARGEST_BYTES = 16 * 1_048_576
 SHOWN = {
@@ -84,7 +90,9 @@ class KafkaProbe:
         topics: KafkaTopics,
         producer: AIOKafkaProducer,
         consumer: AIOKafkaConsumer,
+        server: KafkaServer | None = None,
     ) -> None:
+        self.server = server
         self.rule = contract.kafka
         self.tokens = len(contract.kafka.topic.split("."))
         self.topics = topics
@@ -110,6 +118,59 @@ class KafkaProbe:
                     headers=[(name, value.encode()) for name, value in headers.items()],
                 )
 
+    @property
+    def link(self) -> tuple[int, int]:
+        """By a listener of its own. Raises BrokerError where the server has none."""
+        if self._own.link is None:
+            raise BrokerError("BROKER expected a listener for links, got none. Fix: use embedded:kafka")
+        return self._own.link
+
+    async def kill(self) -> None:
+        """By a signal. Raises BrokerError where the server is not the run's own."""
+        await asyncio.to_thread(self._own.kill)
+
+    async def restart(self) -> None:
+        """On the same ports; the probe's own clients are back when this returns."""
+        await asyncio.to_thread(self._own.restart)
+        with _broker_errors():
+            async with asyncio.timeout(READY_SECONDS):
+                while not await self._answers():
+                    await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _answers(self) -> bool:
+        try:
+            await self.consumer.end_offsets(self.read)
+        except KafkaError:
+            return False
+        return True
+
+    async def pause(self) -> None:
+        """By a signal."""
+        self._own.pause()
+
+    async def go_on(self) -> None:
+        """By a signal."""
+        self._own.resume()
+
+    @property
+    def _own(self) -> KafkaServer:
+        if self.server is None:
+            raise BrokerError("BROKER expected a server of the run's own, got a given one. Fix: use embedded")
+        return self.server
+
+    async def redeliver_after(self, seconds: float) -> None:
+        """Nothing to change: what a member was handed comes again once it is out of its group."""
+
+    async def backlog(self) -> int:
+        """Not committed, over all groups of the run."""
+        with _broker_errors():
+            async with asyncio.timeout(ANSWER_SECONDS):
+                ends = await self.consumer.end_offsets(self._every())
+                return await backlog(self.topics.admin, self.topics.prefix, ends)
+
+    def _every(self) -> list[TopicPartition]:
+        return [TopicPartition(name, number) for name in self.topics.names for number in range(PARTITIONS)]
+
     async def now(self) -> int:
         """This machine's time, which a cluster elsewhere shares within the slack of a lookup."""
         return time.time_ns()
@@ -122,7 +183,7 @@ class KafkaProbe:
         return list(self.found)
 
     async def _read_on(self) -> None:
-        every = [TopicPartition(name, number) for name in self.topics.names for number in range(PARTITIONS)]
+        every = self._every()
         if len(every) != len(self.read):
             self.read = {place: self.read.get(place, 0) for place in every}
             self.consumer.assign(every)
@@ -178,12 +239,14 @@ class KafkaSource:
         levers: frozenset[str] = frozenset(),
         gaps: Mapping[str, str] | None = None,
         tls: TlsFiles | None = None,
+        server: KafkaServer | None = None,
     ) -> None:
+        self.server = server
         self.url = url
         self.contract = contract
         self.name = name
         secured = {"tls"} if files_for(url, tls) else set()
-        self.levers = levers | {"clock", "groups", "size_limit", "partitions"} | secured
+        self.levers = levers | {"clock", "size_limit", "partitions"} | secured
         self.gaps: Mapping[str, str] = {**dict.fromkeys(LEVERS, NO_LEVER), **NO_FAULTS, **(gaps or {})}
         self.address = KafkaAddress.parse(url, tls)
         self.replicas = 1
@@ -244,7 +307,7 @@ class KafkaSource:
                         await topics.create(families(self.contract))
                         await producer.start()
                         await consumer.start()
-                probe = KafkaProbe(self.contract, topics, producer, consumer)
+                probe = KafkaProbe(self.contract, topics, producer, consumer, self.server)
                 await probe.stored()
                 yield Endpoint(self.url, prefix=prefix, tls=self.address.tls), probe
             finally:

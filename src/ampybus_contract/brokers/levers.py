@@ -42,6 +42,15 @@ class Pauses(Protocol):
 
 
 @runtime_checkable
+class Linked(Protocol):
+    """A probe of a broker that tells its clients where to go, so that a link has to be there (``proxy``)."""
+
+    @property
+    def link(self) -> tuple[int, int]:
+        """Ports on 127.0.0.1: where the broker takes what comes by the link, and where the link begins."""
+
+
+@runtime_checkable
 class Leads(Protocol):
     """A probe of a cluster whose servers are ours (``cluster``)."""
 
@@ -85,7 +94,7 @@ class Partitions(Protocol):
 
 @runtime_checkable
 class Levers(Protocol):
-    """A probe that can also disturb its stream, and that knows what its consumers have left to do."""
+    """A probe that can also disturb its stream."""
 
     async def accept_only(self, patterns: Sequence[str] | None) -> None:
         """Refuse what is published outside these patterns; None takes everything again (``outage``)."""
@@ -96,8 +105,13 @@ class Levers(Protocol):
     async def duplicate_window(self, seconds: float) -> None:
         """How long the broker itself drops a repeated id (``duplicate_window``)."""
 
+
+@runtime_checkable
+class Backlog(Protocol):
+    """A probe that knows what its consumers have left to do (``backlog``)."""
+
     async def redeliver_after(self, seconds: float) -> None:
-        """How soon a message comes again that was handed out and not acknowledged (``backlog``)."""
+        """How soon comes again what was handed out and not acknowledged, where that is a matter of time."""
 
     async def backlog(self) -> int:
-        """Messages that consumers have not acknowledged, handed out or not (``backlog``)."""
+        """Messages that consumers have not acknowledged, handed out or not."""

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from ampybus_contract.brokers.certificates import Certificates
 from ampybus_contract.brokers.owned_process import OwnedProcess, ServerDirectory, owned_process
+from ampybus_contract.brokers.owned_server import OwnedServer
 from ampybus_contract.brokers.readiness import TAKEN, PortTakenError
 from ampybus_contract.errors import BrokerError
 
@@ -23,23 +24,15 @@ RELOADED = "Reloaded server configuration"
 TLS = 'tls {{ cert_file: "{own}", key_file: "{own}", ca_file: "{ca}", verify: true }}\n'
 
 
-class NatsServer:
+class NatsServer(OwnedServer):
     """A server and the levers on its process: its client URL stays the same through every restart."""
 
     def __init__(self, directory: Path, settings: str, certificates: Certificates | None = None) -> None:
+        super().__init__()
         self.url = ""
         self.certificates = certificates
         self._directory = directory
         self._settings = settings
-        self._running = contextlib.ExitStack()
-        self._process: OwnedProcess | None = None
-
-    @property
-    def pid(self) -> int:
-        """The process id of the server. Raises BrokerError where none was started."""
-        if self._process is None:
-            raise BrokerError("BROKER expected a started nats-server, got none. Fix: start it")
-        return self._process.pid
 
     def start(self, port: int) -> None:
         """Start on that port, -1 for a free one, and wait until it takes clients."""
@@ -48,21 +41,7 @@ class NatsServer:
         config, log = self._directory / "server.conf", self._directory / "server.log"
         config.write_text(f"listen: 127.0.0.1:{port}\n{self._settings}")
         words = [_command(), "-c", str(config), "--ports_file_dir", str(self._directory)]
-        self._process = self._running.enter_context(owned_process(words, self._directory, log))
-        self.url = _ready(self._process, self._directory, log)
-
-    def kill(self) -> None:
-        """End the process at once (kill -9) and wait until it is gone; its data stay."""
-        os.kill(self.pid, signal.SIGKILL)
-        self._running.close()
-
-    def pause(self) -> None:
-        """Stop the process where it is (SIGSTOP): connections stay open and nothing answers."""
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let a paused process go on; a running one is not changed."""
-        os.kill(self.pid, signal.SIGCONT)
+        self.url = _ready(self.own(owned_process(words, self._directory, log)), self._directory, log)
 
     def restart(self) -> None:
         """Start again, killed before or not, with the same data on the same port.
@@ -102,12 +81,6 @@ class NatsServer:
                     f"BROKER expected reloaded certificates within {READY_SECONDS} s. Fix: see {log}"
                 )
             time.sleep(0.005)
-
-    def close(self) -> None:
-        """End the server, also a paused one."""
-        if self._process is not None and self._process.ended() is None:
-            self.resume()
-        self._running.close()
 
 
 @contextlib.contextmanager

@@ -248,10 +248,15 @@ class FaultProxy:
 
 
 @contextlib.asynccontextmanager
-async def fault_proxy(port: int, host: str = "127.0.0.1", seed: int = 0) -> AsyncIterator[FaultProxy]:
-    """A proxy before the server at ``host`` and ``port``; ``seed`` decides the jitter."""
+async def fault_proxy(
+    port: int, host: str = "127.0.0.1", seed: int = 0, own_port: int = 0
+) -> AsyncIterator[FaultProxy]:
+    """A proxy before the server at ``host`` and ``port``; ``seed`` decides the jitter.
+
+    ``own_port`` is where it listens, which may be kept free for it by a socket that shares it; 0 takes any.
+    """
     proxy = FaultProxy((host, port), seed)
-    listener = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
+    listener = await asyncio.start_server(proxy.accept, "127.0.0.1", own_port, reuse_port=own_port != 0)
     proxy.port = listener.sockets[0].getsockname()[1]
     try:
         yield proxy

@@ -28,6 +28,7 @@ from ampybus_contract.bindings.protocol import (
     Subscription,
 )
 from ampybus_contract.brokers.levers import (
+    Backlog,
     Clock,
     Holds,
     Leads,
@@ -142,6 +143,13 @@ class Stage:
         return self.probe
 
     @property
+    def consumers(self) -> Backlog:
+        """What the broker knows of its consumers. Raises BrokerError where it does not tell."""
+        if not isinstance(self.probe, Backlog):
+            raise BrokerError("BROKER expected one that tells a backlog, got none. Fix: use another broker")
+        return self.probe
+
+    @property
     def restarts(self) -> Restarts:
         """The way to kill the broker. Raises BrokerError where it is not ours."""
         if not isinstance(self.probe, Restarts):
@@ -180,7 +188,7 @@ class Stage:
 
     async def backlog(self) -> int:
         """Ask the broker how much its consumers have not acknowledged, and note it."""
-        count = await self.levers.backlog()
+        count = await self.consumers.backlog()
         what = f"{count} messages are not acknowledged"
         self._record("broker", Operation.BACKLOG, Outcome.OK, NOTHING, error=what, count=count)
         return count
@@ -232,7 +240,7 @@ class Stage:
 
     async def drained(self) -> bool:
         """Wait until every message is acknowledged."""
-        return await self._becomes(self.levers.backlog, lambda count: count == 0)
+        return await self._becomes(self.consumers.backlog, lambda count: count == 0)
 
     async def on_wire(self, envelope: Envelope, copies: int = 1) -> bool:
         """Wait until the broker holds so many copies of a message."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from ampybus_contract.brokers.levers import Linked
 from ampybus_contract.brokers.location import elsewhere, first_server
 from ampybus_contract.brokers.proxy import FaultProxy, Link, fault_proxy
 from ampybus_contract.envelope import Envelope
@@ -35,7 +36,7 @@ async def killed_consumer(stage: Stage) -> None:
             await asyncio.Event().wait()
 
     await stage.subscribe(stage.pattern(domain), pause=pause)
-    await stage.levers.redeliver_after(REDELIVERY_SECONDS)
+    await stage.consumers.redeliver_after(REDELIVERY_SECONDS)
     await stage.publish(*made)
     await stage.happens(begun)
     await stage.rests()
@@ -180,6 +181,9 @@ def _publish_by_key(stage: Stage, tasks: asyncio.TaskGroup, made: list[Envelope]
 async def linked(stage: Stage) -> AsyncIterator[FaultProxy]:
     """The binding started anew behind a link that can be disturbed."""
     host, port = first_server(stage.place.url)
-    async with fault_proxy(port, host) as link:
+    own_port = 0
+    if isinstance(stage.probe, Linked):
+        port, own_port = stage.probe.link
+    async with fault_proxy(port, host, own_port=own_port) as link:
         await stage.move(replace(stage.place, url=elsewhere(stage.place.url, f"127.0.0.1:{link.port}")))
         yield link

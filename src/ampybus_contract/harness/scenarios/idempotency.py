@@ -127,7 +127,7 @@ async def crash_before_ack(stage: Stage) -> None:
     """A binding that dies between an effect and its acknowledgement, and another that takes over."""
     domain = stage.workload.keyed_domain()
     await stage.subscribe(stage.pattern(domain))
-    await stage.levers.redeliver_after(REDELIVERY_SECONDS)
+    await stage.consumers.redeliver_after(REDELIVERY_SECONDS)
     before = [stage.workload.envelope(domain, key) for key in range(KEYS)]
     await stage.publish(*before)
     await stage.applied(before)

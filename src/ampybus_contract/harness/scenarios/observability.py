@@ -72,7 +72,7 @@ async def stuck(stage: Stage) -> None:
         return Settlement.OK if envelope.headers.get("message_id") in settled else Settlement.RETRY
 
     await stage.subscribe(stage.pattern(domain), answer=answer, pause=pause)
-    await stage.levers.redeliver_after(REDELIVERY_SECONDS)
+    await stage.consumers.redeliver_after(REDELIVERY_SECONDS)
     await stage.publish(*made[:-BEYOND])
     await stage.happens(stands)
     await stage.publish(*made[-BEYOND:])

@@ -115,7 +115,7 @@ async def lost_connection(stage: Stage) -> None:
             await break_and_heal()
         await stage.publish_at_last(*made[-third:])
         healed.set()
-        await stage.levers.redeliver_after(REDELIVERY_SECONDS)
+        await stage.consumers.redeliver_after(REDELIVERY_SECONDS)
         await stage.applied(made, seconds=HEALED_SECONDS)
         await stage.stop()
 
