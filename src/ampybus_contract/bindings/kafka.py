@@ -27,6 +27,7 @@ CONNECT_SECONDS = 10.0
 ACCEPT_SECONDS = 3.0
 PUBLISH_SECONDS = 5.0
 CLOSE_SECONDS = 3.0
+ANSWER_SECONDS = 5.0
 SESSION_SECONDS = 10.0
 HEARTBEAT_SECONDS = 1.0
 NEW_TOPICS_SECONDS = 5.0
@@ -149,10 +150,20 @@ class KafkaTransport:
             raise BrokerError(
                 f"BROKER expected Kafka to answer, got {type(error).__name__}. Fix: see that it runs"
             ) from error
-        group = KafkaGroup(consumer, self.rule, self.prefix, subscription.pattern)
+        group = KafkaGroup(subscription.group, consumer, self.rule, self.prefix, subscription.pattern)
         consumer.subscribe(pattern=f"^{wanted.pattern}$", listener=group)
         self.groups.append(group)
         return group.messages()
+
+    async def lag(self, group: str) -> int:
+        """By what is settled and what is stored. Raises BrokerError where the broker does not tell."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return sum([await joined.lag() for joined in self.groups if joined.name == group])
+        except (kafka_errors.KafkaError, TimeoutError) as error:
+            raise BrokerError(
+                f"BROKER expected the state of {group}, got {type(error).__name__}. Fix: see that it runs"
+            ) from error
 
     def read(self, pattern: str, span: Span) -> AsyncIterator[Incoming]:
         """By offsets of the broker's time, partition by partition."""

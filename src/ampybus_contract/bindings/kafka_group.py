@@ -75,7 +75,10 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
     at most; what has not begun is let go and comes to the next owner.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, rule: KafkaMapping, prefix: str, pattern: str) -> None:
+    def __init__(
+        self, name: str, consumer: AIOKafkaConsumer, rule: KafkaMapping, prefix: str, pattern: str
+    ) -> None:
+        self.name = name
         self.consumer = consumer
         self.rule = rule
         self.prefix = prefix
@@ -131,6 +134,26 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._commit()
         for place in leaving:
             del self.shares[place]
+
+    async def lag(self) -> int:
+        """Records of the group's topics from the first on that is not settled, over all members."""
+        topics = self.consumer.subscription()
+        places = [
+            TopicPartition(topic, number)
+            for topic in topics
+            for number in self.consumer.partitions_for_topic(topic) or ()
+        ]
+        ends = await self.consumer.end_offsets(places)
+        starts = await self.consumer.beginning_offsets(places)
+        offsets = await asyncio.gather(*map(self._settled, places))
+        return sum(
+            ends[place] - max(offset, starts[place]) for place, offset in zip(places, offsets, strict=True)
+        )
+
+    async def _settled(self, place: TopicPartition) -> int:
+        if place in self.shares:
+            return self.shares[place].settled
+        return await self.consumer.committed(place) or 0
 
     async def close(self, seconds: float) -> None:
         """Commit what is settled and leave the group, within a number of seconds each."""

@@ -246,7 +246,7 @@ class KafkaSource:
         self.contract = contract
         self.name = name
         secured = {"tls"} if files_for(url, tls) else set()
-        self.levers = levers | {"clock", "size_limit", "partitions"} | secured
+        self.levers = levers | {"backlog", "clock", "size_limit", "partitions"} | secured
         self.gaps: Mapping[str, str] = {**dict.fromkeys(LEVERS, NO_LEVER), **NO_FAULTS, **(gaps or {})}
         self.address = KafkaAddress.parse(url, tls)
         self.replicas = 1

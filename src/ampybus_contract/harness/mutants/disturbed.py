@@ -63,15 +63,18 @@ class DoesNotReconnect(ReferenceBinding):
 
 
 class StaysWedged(ReferenceBinding):
-    """Publishes nothing any more once its connection was broken."""
+    """Publishes nothing any more once a publish had no answer."""
 
-    broken_once = False
+    unanswered = False
 
     async def send(self, envelope: Envelope) -> None:
-        self.broken_once = self.broken_once or not connected(self)
-        if self.broken_once:
+        if self.unanswered:
             raise PublishError("PUBLISH expected a connection, got none. Fix: wait", definite=False)
-        await super().send(envelope)
+        try:
+            await super().send(envelope)
+        except PublishError as error:
+            self.unanswered = not error.definite
+            raise
 
 
 class DropsOnSlowWrite(ReferenceBinding):
