@@ -102,8 +102,7 @@ class KafkaServer(OwnedServer):
 
     def restart(self) -> None:
         """Start again, killed before or not, with the same data on the same ports."""
-        self._running.close()
-        self.start()
+        self.start_again(self.start, self._start.ready_seconds)
 
 
 def kafka_server(tls: bool = False) -> AbstractContextManager[KafkaServer]:

@@ -44,22 +44,9 @@ class NatsServer(OwnedServer):
         self.url = _ready(self.own(owned_process(words, self._directory, log)), self._directory, log)
 
     def restart(self) -> None:
-        """Start again, killed before or not, with the same data on the same port.
-
-        A client that tries to reconnect may be given that very port to connect from, and hold it for a while.
-        """
+        """Start again, killed before or not, with the same data on the same port."""
         port = urlsplit(self.url).port
-        deadline = time.monotonic() + READY_SECONDS
-        while True:
-            self._running.close()
-            try:
-                self.start(-1 if port is None else port)
-            except PortTakenError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
+        self.start_again(lambda: self.start(-1 if port is None else port), READY_SECONDS)
 
     def renew_certificates(self) -> None:
         """Replace the certificates of server and clients, and let the server take them without a restart.

@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from ampybus_contract.brokers.owned_process import OwnedProcess
+from ampybus_contract.brokers.readiness import PortTakenError
 from ampybus_contract.errors import BrokerError
+
+PAUSE_SECONDS = 0.05
 
 
 class OwnedServer:
@@ -29,6 +34,23 @@ class OwnedServer:
         """Start a process, which ends with this server."""
         self._process = self._running.enter_context(process)
         return self._process
+
+    def start_again(self, start: Callable[[], None], seconds: float) -> None:
+        """End the process and start it where it was, as soon as its ports are free, for so long at most.
+
+        A client that tries to reconnect may be given that very port to connect from, and hold it for a while.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            self._running.close()
+            try:
+                start()
+            except PortTakenError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(PAUSE_SECONDS)
+            else:
+                return
 
     def kill(self) -> None:
         """End the process at once (kill -9) and wait until it is gone; its data stay."""
