@@ -104,7 +104,7 @@ def test_profiles_are_in_the_terminal_the_statement_the_badge_and_the_file(tmp_p
     assert any("core incomplete, delivery failed" in line for line in render(run))
     assert any(re.match(r"profile +delivery +failed, of \d+ checks", line) for line in statement(run))
     assert badge(run)["message"] == "not conformant"
-    assert str(badge(made())["message"]).startswith("resilience")
+    assert str(badge(made())["message"]).startswith("delivery, resilience")
     for name in ("run.json", "run.html"):
         write_report(run, tmp_path / name)
     assert json.loads((tmp_path / "run.json").read_text())["profiles"]["delivery"] == "failed"

@@ -85,7 +85,8 @@ def kafka_properties(place: str) -> dict[str, str]:
         protocol="PLAINTEXT",
         client=KAFKA_PORT,
         controller=CONTROLLER_PORT,
-        advertised=KAFKA_PORT,
+        linked=KAFKA_PORT,
+        link=KAFKA_PORT,
         data="",
         message_bytes=MESSAGE_BYTES,
     )
