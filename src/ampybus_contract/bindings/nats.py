@@ -34,6 +34,7 @@ PUBLISH_SECONDS = 2.0
 NAMES_KEPT = 1_024
 READER_SECONDS = 3_600.0
 READ_SECONDS = 5.0
+CLOSE_SECONDS = 3.0
 
 
 @dataclass(slots=True)
@@ -95,9 +96,7 @@ class NatsTransport:
                 acks = NatsAcks(client, PUBLISH_SECONDS)
                 await acks.open()
         except (OSError, nats.errors.Error, TimeoutError) as error:
-            await client.close()
-            if client._transport is not None:
-                client._transport.close()  # type: ignore[no-untyped-call]  # a client that was refused counts as closed, with its socket open
+            await client.end(CLOSE_SECONDS)
             raise BrokerError(
                 "BROKER expected a NATS server that lets this user in, got "
                 f"{denial.words or type(error).__name__}. Fix: start nats-server -js, see user, password and "
@@ -146,7 +145,8 @@ class NatsTransport:
                 "a stream that covers the topic", "no answer", "create it, start the server with -js"
             ) from error
         except (nats.errors.BadSubjectError, nats.errors.MaxPayloadError, nats.js.errors.APIError) as error:
-            raise _refused("an accepted message", str(error), "see the server's words") from error
+            fix = "see the server's words; where it is full, give it or the stream more room"
+            raise _refused("an accepted message", str(error), fix) from error
         except (nats.errors.Error, TimeoutError) as error:
             raise PublishError(
                 f"PUBLISH expected an ack within {PUBLISH_SECONDS} s, got {type(error).__name__}: "
@@ -204,7 +204,7 @@ class NatsTransport:
 
     async def _requests(self, config: ConsumerConfig) -> NatsRequests:
         assert self.client is not None
-        return await requests(self._jetstream, self.client, self.stream, config, BATCH)
+        return await requests(self.client, self.stream, config, BATCH)
 
     def _pull(self, asked: NatsRequests, acknowledged: bool = True) -> NatsPull:
         assert self.client is not None
@@ -264,7 +264,8 @@ class NatsTransport:
                 await self._jetstream.delete_consumer(self.stream, asked.consumer)
         except (nats.errors.Error, TimeoutError) as error:
             raise BrokerError(
-                f"BROKER expected to read {self.stream}, got {type(error).__name__}. Fix: see that it runs"
+                f"BROKER expected to read {self.stream}, got {error or type(error).__name__}. "
+                "Fix: create it, see that the server runs"
             ) from error
 
     async def follow(self, pattern: str, after: int | None) -> AsyncIterator[Incoming]:
@@ -299,7 +300,7 @@ class NatsTransport:
             ) from error
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnect, within ``CLOSE_SECONDS`` also from a server that is gone."""
         client, acks = self.client, self.acks
         self.client = self.acks = None
         if acks is not None:
@@ -310,7 +311,7 @@ class NatsTransport:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         if client is not None:
-            await client.close()
+            await client.end(CLOSE_SECONDS)
 
 
 @lru_cache(maxsize=NAMES_KEPT)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import AsyncIterator
 
 import nats.errors
 from nats.aio.msg import Msg
 
-from ampybus_contract.bindings.nats_requests import TURN_HEADER, NatsRequests
+from ampybus_contract.bindings.nats_requests import TURN_HEADER, NatsRequests, RefusedError
 from ampybus_contract.bindings.transport import Incoming
 from ampybus_contract.brokers.nats_client import NatsClient
 from ampybus_contract.envelope import Envelope, Headers
@@ -27,6 +28,7 @@ AGAIN_SECONDS = 0.2
 ACK_WAIT_SECONDS = 5.0
 PROLONG_SECONDS = 1.5
 ACK, IN_PROGRESS, NOT_DONE = b"+ACK", b"+WPI", b"-NAK"
+LOG = logging.getLogger(__name__)
 
 
 class NatsPull:
@@ -43,6 +45,7 @@ class NatsPull:
         self.connection = client.stats["reconnects"]
         self.turn = ""
         self.in_flight = in_flight
+        self.missing = False
         self.held: dict[int, Msg] = {}
         self.acknowledged: deque[str] = deque(maxlen=in_flight)
 
@@ -90,9 +93,27 @@ class NatsPull:
     async def _fetch(self, seconds: float) -> list[Msg]:
         try:
             return await self.requests.fetch(seconds)
-        except nats.errors.Error:
+        except nats.errors.Error as error:
+            if isinstance(error, RefusedError) and self.in_flight:
+                await self._restore()
             await asyncio.sleep(AGAIN_SECONDS)
             return []
+
+    async def _restore(self) -> None:
+        """Make a consumer that was deleted again, from the start of the stream; say so once in the log."""
+        name = f"{self.requests.consumer} of the stream {self.requests.stream}"
+        try:
+            made = await self.requests.restore()
+        except (nats.errors.Error, TimeoutError) as error:
+            if not self.missing:
+                LOG.error("BROKER expected the consumer %s, got %s. Fix: create the stream", name, error)
+            self.missing = True
+            return
+        if made:
+            self.held.clear()
+        if made or self.missing:
+            LOG.warning("The consumer %s is there again", name)
+        self.missing = False
 
     async def _complete(self, batch: list[Msg]) -> list[Msg]:
         """A batch with what was lost before it, in stored order.

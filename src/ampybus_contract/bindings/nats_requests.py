@@ -21,7 +21,6 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, ConsumerInfo
 from nats.js.errors import NotFoundError
 
@@ -62,11 +61,14 @@ class _Request:
 class NatsRequests:
     """Requests to one consumer, of ``batch`` messages each; what came waits in ``ready``."""
 
-    def __init__(self, client: Client, stream: str, consumer: str, batch: int) -> None:
+    def __init__(
+        self, client: Client, stream: str, consumer: str, batch: int, config: ConsumerConfig
+    ) -> None:
         self.client = client
         self.stream = stream
         self.consumer = consumer
         self.batch = batch
+        self.config = config
         self.subject = NEXT.format(stream=stream, consumer=consumer)
         self.inbox = client.new_inbox()
         self.tokens = count()
@@ -106,6 +108,15 @@ class NatsRequests:
         """The server's view of the consumer. Raises what nats-py raises."""
         found: ConsumerInfo = await self.client.jetstream().consumer_info(self.stream, self.consumer)
         return found
+
+    async def restore(self) -> bool:
+        """Make the consumer again where it is gone; whether it was. Raises what nats-py raises."""
+        try:
+            await self.info()
+        except NotFoundError:
+            await self.client.jetstream().add_consumer(self.stream, self.config, name=self.consumer)
+            return True
+        return False
 
     async def fetch(self, seconds: float) -> list[Msg]:
         """All that is here, at least one message; empty after ``seconds``.
@@ -176,20 +187,12 @@ class NatsRequests:
             return
 
 
-async def requests(
-    jetstream: JetStreamContext, client: Client, stream: str, config: ConsumerConfig, batch: int
-) -> NatsRequests:
-    """Requests to a consumer, made as ``config`` says where it has no name or there is none of its name.
+async def requests(client: Client, stream: str, config: ConsumerConfig, batch: int) -> NatsRequests:
+    """Requests to a consumer, made as ``config`` says where there is none of its name, or it has no name.
 
     Raises what nats-py raises.
     """
-    name = config.name or uuid4().hex
-    try:
-        if config.name is None:
-            raise NotFoundError
-        await jetstream.consumer_info(stream, name)
-    except NotFoundError:
-        await jetstream.add_consumer(stream, config, name=name)
-    made = NatsRequests(client, stream, name, batch)
+    made = NatsRequests(client, stream, config.name or uuid4().hex, batch, config)
+    await made.restore()
     await made.start()
     return made
