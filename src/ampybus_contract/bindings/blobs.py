@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,6 +11,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
 from ampybus_contract.contract import Contract
+from ampybus_contract.envelope.digest import sha256_of
 from ampybus_contract.errors import BlobError
 
 
@@ -43,7 +43,7 @@ class BlobStore:
         version = stored.get("version")
         return {
             self.ref: f"{self.base}{name}" + (f"?versionId={version}" if version else ""),
-            self.hash: _digest(payload),
+            self.hash: sha256_of(payload),
             self.size: str(len(payload)),
         }
 
@@ -72,9 +72,9 @@ class BlobStore:
             raise BlobError(_sentence("to fetch", ref, error), passing=True) from error
         if size != int(headers[self.size]):
             raise BlobError(f"BLOB expected {headers[self.size]} bytes, got {size} of {ref}", passing=False)
-        if _digest(payload) != headers[self.hash]:
+        if sha256_of(payload) != headers[self.hash]:
             raise BlobError(
-                f"BLOB expected {headers[self.hash]}, got {_digest(payload)} of {ref}", passing=False
+                f"BLOB expected {headers[self.hash]}, got {sha256_of(payload)} of {ref}", passing=False
             )
         return payload
 
@@ -87,10 +87,6 @@ class BlobStore:
         found = await obstore.get_async(self._store, name, options={"version": version} if version else None)
         size = found.meta["size"]
         return size, bytes(await found.bytes_async()) if size == wanted else b""
-
-
-def _digest(payload: bytes) -> str:
-    return f"sha256:{hashlib.sha256(payload).hexdigest()}"
 
 
 def _sentence(what: str, ref: str, error: Exception) -> str:

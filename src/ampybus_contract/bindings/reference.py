@@ -17,7 +17,7 @@ from ampybus_contract.bindings.effects import EffectStore, MemoryEffects, Sqlite
 from ampybus_contract.bindings.observer import Observer
 from ampybus_contract.bindings.protocol import Endpoint, Handler, Subscription
 from ampybus_contract.bindings.replay import Replayer
-from ampybus_contract.bindings.sessions import damages, payload_hash, write_session
+from ampybus_contract.bindings.sessions import damages, write_session
 from ampybus_contract.bindings.transport import (
     Encrypts,
     Follows,
@@ -32,6 +32,7 @@ from ampybus_contract.bindings.transport import (
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.contract.model import RetryRule
 from ampybus_contract.envelope import Envelope, Topic
+from ampybus_contract.envelope.digest import decoded_digest
 from ampybus_contract.errors import BlobError, BrokerError, PublishError, TopicError
 from ampybus_contract.validation import Finding, validate
 
@@ -350,7 +351,7 @@ class ReferenceBinding:
         added: dict[str, str | None] = {
             rule.headers["reason"]: f"{rule.codes[kind]}: {detail}",
             rule.headers["origin"]: envelope.topic,
-            rule.headers["payload_hash"]: payload_hash(envelope, self.contract),
+            rule.headers["payload_hash"]: decoded_digest(envelope, self.contract),
         }
         return Envelope(topic, envelope.headers.with_(**added), envelope.payload)
 

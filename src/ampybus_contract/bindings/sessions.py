@@ -7,7 +7,6 @@ has the hash of its decoded payload, and a seal over everything that it says.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,8 +16,8 @@ from typing import Any, NamedTuple
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
-from ampybus_contract.envelope.codec import decompress
-from ampybus_contract.errors import DecodeError, HistoryError
+from ampybus_contract.envelope.digest import decoded_digest, sha256_of
+from ampybus_contract.errors import HistoryError
 
 KIND = "ampybus-session"
 FORMAT = 1
@@ -53,27 +52,16 @@ def record(number: int, envelope: Envelope, contract: Contract) -> dict[str, Any
         "topic": envelope.topic,
         "headers": dict(envelope.headers),
         "payload": base64.b64encode(envelope.payload).decode(),
-        "payload_hash": payload_hash(envelope, contract),
+        "payload_hash": decoded_digest(envelope, contract),
     }
     return row | {"seal": seal(row)}
-
-
-def payload_hash(envelope: Envelope, contract: Contract) -> str:
-    """The hash of the payload as it was before compression, as compressed bytes differ between libraries."""
-    plain = envelope.payload
-    if envelope.headers.get("content_encoding") in contract.payload.encodings:
-        try:
-            plain = decompress(plain, contract.payload.decoded_at_most)
-        except DecodeError:
-            plain = envelope.payload
-    return f"sha256:{hashlib.sha256(plain).hexdigest()}"
 
 
 def seal(row: Mapping[str, Any]) -> str:
     """A hash over all that a record says: its members as lines, headers as ``name: value`` by name."""
     headers = [f"{name}: {value}" for name, value in sorted(row["headers"].items())]
     lines = [str(row["number"]), row["topic"], *headers, row["payload"], row["payload_hash"]]
-    return f"sha256:{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()}"
+    return sha256_of("\n".join(lines).encode())
 
 
 def damages(path: Path) -> list[Damaged]:

@@ -21,7 +21,7 @@ from ampybus_contract.harness.verdicts import Verdict
 
 SEED = 1
 REAL_PATIENCE_SECONDS = 1.0
-RECOVERY_SECONDS = 4
+RECOVERY_SECONDS = 8
 MUST = "MUST"
 
 

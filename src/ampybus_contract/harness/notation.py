@@ -11,12 +11,12 @@ another payload, ``^`` another header, ``+`` replayed for ``ask``, ``@env`` on a
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import replace
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Headers
+from ampybus_contract.envelope.digest import sha256_of
 from ampybus_contract.envelope.formula import fill
 from ampybus_contract.harness.history import UNKNOWN, Event, Operation, Outcome
 from ampybus_contract.harness.workload import Workload
@@ -119,7 +119,7 @@ class _Cast:
         headers = {
             added["reason"]: "decode_error: not a message",
             added["origin"]: envelope.topic,
-            added["payload_hash"]: f"sha256:{hashlib.sha256(envelope.payload).hexdigest()}",
+            added["payload_hash"]: sha256_of(envelope.payload),
         }
         topic = fill(self.contract.dead_letter.topic, {"prefix": prefix, "env": env, "domain": domain})
         return replace(envelope, topic=topic, headers=envelope.headers.with_(**headers))

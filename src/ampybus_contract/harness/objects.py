@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ampybus_contract.contract import Contract
+from ampybus_contract.envelope.digest import sha256_of
 from ampybus_contract.errors import BindingCrashError
 
 
@@ -25,7 +25,7 @@ class Objects:
         ref, digest, size = self.contract.pointer_headers
         return {
             ref: self.base + name,
-            digest: f"sha256:{hashlib.sha256(payload).hexdigest()}",
+            digest: sha256_of(payload),
             size: str(len(payload)),
         }
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import gc
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from sys import intern
 from typing import IO, Any, NoReturn
 
 from ampybus_contract.envelope import Envelope, Headers
+from ampybus_contract.envelope.digest import sha256_of
 from ampybus_contract.errors import HeaderError, HistoryError
 from ampybus_contract.harness.history import UNKNOWN, Event, HashedPayload, Operation, Outcome
 
@@ -98,9 +98,9 @@ def _row(event: Event, known: set[str]) -> dict[str, Any]:
 
 def _envelope(event: Event, known: set[str]) -> dict[str, Any]:
     headers, payload = dict(event.envelope.headers), event.envelope.payload
-    header_hash = _digest(json.dumps(headers, sort_keys=True).encode())
+    header_hash = sha256_of(json.dumps(headers, sort_keys=True).encode())
     hashed = isinstance(payload, HashedPayload)
-    body_hash = bytes(payload).decode() if hashed else _digest(payload)
+    body_hash = bytes(payload).decode() if hashed else sha256_of(payload)
     row: dict[str, Any] = {
         "topic": event.topic,
         "key": event.key,
@@ -115,10 +115,6 @@ def _envelope(event: Event, known: set[str]) -> dict[str, Any]:
         row["body"] = base64.b64encode(payload).decode()
     known |= {header_hash, body_hash}
     return row
-
-
-def _digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def read_history(stream: Iterable[bytes], name: str) -> tuple[Head, list[Event]]:
@@ -271,10 +267,10 @@ class _Reader:
             data = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError, TypeError):
             self.fails("a body as base64", repr(text)[:80], "write base64, or the hash alone")
-        if _digest(data) != digest:
+        if sha256_of(data) != digest:
             self.fails(
                 f"a body with the hash {digest!r:.90}",
-                _digest(data),
+                sha256_of(data),
                 "the recording was altered: make it anew",
             )
         if self.bodies.get(digest, data) != data:

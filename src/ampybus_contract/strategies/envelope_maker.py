@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ from google.protobuf.message import Message
 from ampybus_contract.contract import Contract, DomainRule
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.envelope.codec import compress
+from ampybus_contract.envelope.digest import sha256_of
 from ampybus_contract.envelope.registry import message_type
 from ampybus_contract.errors import StrategyError
 from ampybus_contract.strategies.entropy import Entropy
@@ -145,10 +145,10 @@ class EnvelopeMaker:
         origin, plain, payload = made.envelope, made.plain, made.envelope.payload
         if "content_encoding" not in origin.headers and payload and entropy.chance(64):
             plain = payload = payload[: entropy.below(len(payload))] + b"\xff"
-        digest = f"sha256:{hashlib.sha256(plain).hexdigest()}"
+        carried = sha256_of(plain)
         env = origin.topic.split(".")[1]
         moment = Moment(entropy, made.produced, make_header=self.headers.values.make)
-        added = self.headers.dead_letter(rule, origin.topic, digest, moment)
+        added = self.headers.dead_letter(rule, origin.topic, carried, moment)
         subtopic = self.agreements[rule.name].subtopics.of({rule.carries or "": shape.domain}, entropy)
         if subtopic is None:
             raise StrategyError(

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from ampybus_contract.contract import Contract, DomainRule
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.envelope.codec import decompress
+from ampybus_contract.envelope.digest import sha256_of
 from ampybus_contract.errors import DecodeError
 from ampybus_contract.validation.case import Case
 from ampybus_contract.validation.fast_headers import SPARE, Layout, LayoutCompiler, encodable
 from ampybus_contract.validation.fast_payload import Agrees, compile_payload
 from ampybus_contract.validation.key_rules import key_form, key_of_topic, sole_part
-from ampybus_contract.validation.payload_rules import judge_schema, payload_hash
+from ampybus_contract.validation.payload_rules import judge_schema
 from ampybus_contract.validation.privacy_rules import Guarded, in_headers
 from ampybus_contract.validation.routes import Route, Schema, TopicPlan
 from ampybus_contract.validation.topic_rules import judge_topic, origin_start
@@ -203,7 +204,7 @@ class FastPath:
 
 def _hashed(plain: bytes, headers: Mapping[str, str], domain: DomainRule) -> bool:
     """A dead letter's payload may be anything, but its hash is that of the decoded bytes."""
-    return not domain.payload_hash or headers[domain.payload_hash["header"]] == payload_hash(plain)
+    return not domain.payload_hash or headers[domain.payload_hash["header"]] == sha256_of(plain)
 
 
 def _carried_from(headers: Mapping[str, str], topic: TopicPlan) -> bool:

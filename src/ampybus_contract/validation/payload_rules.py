@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 
 from google.protobuf.message import Message
 
 from ampybus_contract.contract import DomainRule, PayloadType
 from ampybus_contract.envelope.codec import decompress
+from ampybus_contract.envelope.digest import sha256_of
 from ampybus_contract.envelope.formula import fill
 from ampybus_contract.envelope.parts import part_text
 from ampybus_contract.envelope.registry import decode, message_type
@@ -46,7 +46,7 @@ def judge_payload(case: Case, domain: DomainRule, kind: PayloadType | None) -> M
     if plain is None:
         return None
     headers = case.envelope.headers
-    expected_hash = payload_hash(plain)
+    expected_hash = sha256_of(plain)
     rule = domain.payload_hash
     if rule and headers.get(rule["header"], expected_hash) != expected_hash:
         where = f"headers.{rule['header']}"
@@ -69,11 +69,6 @@ def judge_payload(case: Case, domain: DomainRule, kind: PayloadType | None) -> M
             _kind(case, kind.choice, item.WhichOneof(choice.name) or "nothing", where, canonical)
         _agreement(case, domain, item, where)
     return message
-
-
-def payload_hash(plain: bytes) -> str:
-    """The hash of decoded bytes as headers carry it (D13)."""
-    return f"sha256:{hashlib.sha256(plain).hexdigest()}"
 
 
 def _plain(case: Case) -> bytes | None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from ampybus_contract.contract import Contract
-from ampybus_contract.envelope import Envelope
-from ampybus_contract.envelope.codec import decompress
+from ampybus_contract.envelope.digest import decoded_digest
 from ampybus_contract.envelope.pattern import matches
-from ampybus_contract.errors import DecodeError
 from ampybus_contract.harness.checkers.reading import History, only
 from ampybus_contract.harness.history import Anomaly, Event, Operation
 
@@ -63,7 +60,7 @@ def hash_wrong(history: History, contract: Contract) -> list[Anomaly]:
     header = contract.dead_letter.headers["payload_hash"]
     found = []
     for item in only(history, Operation.CAPTURE):
-        right = _hash(item.envelope, contract)
+        right = decoded_digest(item.envelope, contract)
         if item.error != right:
             found.append(Anomaly("A record has another payload hash than its decoded payload.", (item,)))
         if item.envelope.headers.get(header, right) != right:
@@ -95,13 +92,3 @@ def damage_unnamed(history: History, _contract: Contract) -> list[Anomaly]:
         for damage, number in sorted(named - wanted):
             found.append(Anomaly(f"The audit says of record {number}: {damage}. It is not.", tuple(events)))
     return found
-
-
-def _hash(envelope: Envelope, contract: Contract) -> str:
-    plain = envelope.payload
-    if envelope.headers.get("content_encoding") in contract.payload.encodings:
-        try:
-            plain = decompress(plain, contract.payload.decoded_at_most)
-        except DecodeError:
-            plain = envelope.payload
-    return f"sha256:{hashlib.sha256(plain).hexdigest()}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.bindings.sessions import Damage, damages, seal
 from ampybus_contract.contract import Contract
+from ampybus_contract.envelope.digest import sha256_of
 from ampybus_contract.harness.mutants.build import Mutant
 
 OMITTED = 4
@@ -50,7 +50,7 @@ class HashesSentBytes(KeepsOtherwise):
     def otherwise(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for row in rows:
             sent = base64.b64decode(row["payload"])
-            row["payload_hash"] = f"sha256:{hashlib.sha256(sent).hexdigest()}"
+            row["payload_hash"] = sha256_of(sent)
         return rows
 
 

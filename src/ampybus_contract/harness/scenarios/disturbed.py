@@ -105,7 +105,7 @@ async def healed_link(stage: Stage) -> None:
         link.restore()
         stage.fault(HEALED)
         bound = stage.contract.service_levels.recovery_time_seconds
-        await stage.healed([*made, *await stage.publish_until_acknowledged(domain, bound)], bound)
+        await stage.healed([*made, *await stage.publish_until_acknowledged(domain)], bound)
         await stage.stop()
 
 

@@ -1,0 +1,26 @@
+"""Hashes as headers and files carry them (D13)."""
+
+from __future__ import annotations
+
+import hashlib
+
+from ampybus_contract.contract import Contract
+from ampybus_contract.envelope.codec import decompress
+from ampybus_contract.envelope.envelope import Envelope
+from ampybus_contract.errors import DecodeError
+
+
+def sha256_of(data: bytes) -> str:
+    """``sha256:`` and 64 lower-case hex digits."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def decoded_digest(envelope: Envelope, contract: Contract) -> str:
+    """That of the payload before compression; of the bytes as they are, where they cannot be decoded."""
+    plain = envelope.payload
+    if envelope.headers.get("content_encoding") in contract.payload.encodings:
+        try:
+            plain = decompress(plain, contract.payload.decoded_at_most)
+        except DecodeError:
+            plain = envelope.payload
+    return sha256_of(plain)
