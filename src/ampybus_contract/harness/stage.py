@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from ampybus_contract.bindings.protocol import (
     Audits,
@@ -28,75 +27,47 @@ from ampybus_contract.bindings.protocol import (
     Subscription,
 )
 from ampybus_contract.brokers.levers import (
-    Backlog,
-    Clock,
-    Holds,
-    Leads,
-    Levers,
     Maps,
     Partitions,
-    Pauses,
-    Renews,
-    Restarts,
 )
 from ampybus_contract.brokers.location import with_credentials
 from ampybus_contract.brokers.protocol import Probe
 from ampybus_contract.contract import Contract
-from ampybus_contract.envelope import Envelope, Headers
+from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.formula import fill
-from ampybus_contract.errors import BindingCrashError, BrokerError, PublishError
-from ampybus_contract.harness.checkers import is_dead_letter
-from ampybus_contract.harness.history import UNKNOWN, Event, Operation, Outcome
+from ampybus_contract.errors import BindingCrashError
+from ampybus_contract.harness.history import Operation, Outcome
 from ampybus_contract.harness.objects import Objects
+from ampybus_contract.harness.producing import CALL_SECONDS, Producing
+from ampybus_contract.harness.recorder import NOTHING, SHOWN
 from ampybus_contract.harness.sessions import Session
 from ampybus_contract.harness.telemetry import shown
-from ampybus_contract.harness.workload import Workload
-from ampybus_contract.validation import InvalidEnvelopeError
 
-CALL_SECONDS = 15.0
-UNANSWERED = 2
-QUIET_SECONDS = 0.3
-BROKER_SECONDS = 3.0
-SHOWN = 300
 START_SECONDS = 6.0
 MOST_DELIVERIES = 1_000
-OUTAGE_SECONDS = 30.0
-RETRY_SECONDS = 0.1
 HEALING = 12
-RETRY_GROWTH = 1.1
 NOWHERE = "127.0.0.1:1"
-NOTHING = Envelope("", Headers({}), b"")
 
-T = TypeVar("T")
 
 Answer = Callable[[Envelope, int], Settlement]
 Pause = Callable[[Envelope, int], Awaitable[None]]
 
 
-class Stage:
+class Stage(Producing):
     """Records every operation of a scenario. Each call to the binding has a deadline."""
 
     def __init__(
         self, contract: Contract, make: Callable[[], Binding], probe: Probe, seed: int, patience: float
     ) -> None:
-        self.contract = contract
+        super().__init__(contract, make(), probe, seed, patience)
         self.make = make
-        binding = make()
         self.endpoint: Endpoint | None = None
         self.alive = False
-        self.binding = binding
-        self.probe = probe
-        self.claims = claims(binding)
+        self.claims = claims(self.binding)
         self.token = f"{random.Random(f'names {seed}').getrandbits(32):08x}"
-        self.patience = patience
-        self.workload = Workload(contract, seed)
-        self.history: list[Event] = []
         self.groups: dict[str, str] = {}
         self.members: list[Binding] = []
-        self.unanswered = 0
         self.flooded = ""
-        self._changed = asyncio.Event()
-        self._began = asyncio.get_running_loop().time()
 
     def pattern(self, domain: str, env: str = "") -> str:
         """The pattern for all topics of a domain, in the workload's environment or another."""
@@ -134,70 +105,6 @@ class Stage:
                 text = self._with_actors(written)
                 self._record("telemetry", operation, Outcome.OK, NOTHING, error=text[:SHOWN], said=text)
 
-    @property
-    def levers(self) -> Levers:
-        """The ways to disturb the broker. Raises BrokerError where it has none."""
-        if not isinstance(self.probe, Levers):
-            raise BrokerError("BROKER expected one that can be disturbed, got none. Fix: use another broker")
-        return self.probe
-
-    @property
-    def consumers(self) -> Backlog:
-        """What the broker knows of its consumers. Raises BrokerError where it does not tell."""
-        if not isinstance(self.probe, Backlog):
-            raise BrokerError("BROKER expected one that tells a backlog, got none. Fix: use another broker")
-        return self.probe
-
-    @property
-    def restarts(self) -> Restarts:
-        """The way to kill the broker. Raises BrokerError where it is not ours."""
-        if not isinstance(self.probe, Restarts):
-            raise BrokerError("BROKER expected one that can be killed, got none. Fix: use another broker")
-        return self.probe
-
-    @property
-    def pauses(self) -> Pauses:
-        """The way to let the broker stand still. Raises BrokerError where it is not ours."""
-        if not isinstance(self.probe, Pauses):
-            raise BrokerError("BROKER expected one that can be paused, got none. Fix: use another broker")
-        return self.probe
-
-    async def now(self) -> int:
-        """The broker's time, in nanoseconds since the epoch. Raises BrokerError where it does not tell."""
-        if not isinstance(self.probe, Clock):
-            raise BrokerError("BROKER expected one that tells its time, got none. Fix: use another broker")
-        return await self.probe.now()
-
-    def fault(self, what: str, milliseconds: int = 0) -> None:
-        """Note in the history what was done to the broker or a consumer, and for how long."""
-        self._record("broker", Operation.FAULT, Outcome.OK, NOTHING, error=what, count=milliseconds)
-
-    @property
-    def is_cluster(self) -> bool:
-        """Whether the broker's leader can be taken away."""
-        return isinstance(self.probe, Leads)
-
-    async def change_leader(self) -> None:
-        """Take the leader away until others lead. Raises BrokerError where there is no cluster of ours."""
-        if not isinstance(self.probe, Leads):
-            raise BrokerError("BROKER expected a cluster of ours, got none. Fix: use embedded:nats-cluster")
-        self.fault("the leader was killed")
-        await self.probe.change_leader()
-        self.fault("another one leads, and the killed one is back")
-
-    async def backlog(self) -> int:
-        """Ask the broker how much its consumers have not acknowledged, and note it."""
-        count = await self.consumers.backlog()
-        what = f"{count} messages are not acknowledged"
-        self._record("broker", Operation.BACKLOG, Outcome.OK, NOTHING, error=what, count=count)
-        return count
-
-    async def held(self) -> None:
-        """Note how much the broker says one consumer holds, where it says that."""
-        if isinstance(self.probe, Holds):
-            count = await self.probe.held()
-            self._record("broker", Operation.HELD, Outcome.OK, NOTHING, error=f"{count} held", count=count)
-
     async def lag(self, expected: int, group: str = "consumer") -> None:
         """Note the lag that the binding reports; it has until ``patience`` to report the expected one."""
         binding = self.binding
@@ -218,37 +125,6 @@ class Stage:
             raise BindingCrashError("BINDING expected slow_down(levels), as claimed. Fix: add the method")
         self._record("operator", Operation.SLOW, Outcome.OK, NOTHING, error=f"{levels} levels", count=levels)
         await self._call("slow_down", self.binding.slow_down(levels))
-
-    async def answered(self, envelopes: Sequence[Envelope]) -> bool:
-        """Wait until all publishes of these have an outcome."""
-        wanted = {item.headers.get("message_id", "").lower() for item in envelopes}
-
-        def done() -> bool:
-            ends = (item for item in self.history if item.outcome is not Outcome.INVOKE)
-            return wanted <= {item.id for item in ends if item.operation is Operation.PUBLISH}
-
-        return await self._until(done)
-
-    async def rests(self) -> None:
-        """Wait until nothing happened for ``QUIET_SECONDS``."""
-        while True:
-            length = len(self.history)
-            await self.quiet()
-            if len(self.history) == length:
-                return
-
-    async def drained(self) -> bool:
-        """Wait until every message is acknowledged."""
-        return await self._becomes(self.consumers.backlog, lambda count: count == 0)
-
-    async def on_wire(self, envelope: Envelope, copies: int = 1) -> bool:
-        """Wait until the broker holds so many copies of a message."""
-        return await self._becomes(lambda: self.stored_copies(envelope), lambda count: count >= copies)
-
-    async def stored_copies(self, envelope: Envelope) -> int:
-        """How many messages with this one's id the broker holds."""
-        identity = envelope.headers.get("message_id", "")
-        return sum(item.headers.get("message_id") == identity for item in await self.probe.stored())
 
     async def crash(self, ready: asyncio.Event) -> None:
         """Crash the binding with the next effect, once ``ready`` lets it come; another takes its place."""
@@ -335,75 +211,6 @@ class Stage:
         assert self.endpoint is not None
         assert self.endpoint.state is not None
         return self.endpoint.state
-
-    async def publish(self, *envelopes: Envelope, actor: str = "producer") -> None:
-        """Publish one after another; refusals are recorded, not raised.
-
-        Raises BindingCrashError once ``UNANSWERED`` calls did not return.
-        """
-        for envelope in envelopes:
-            await self.publish_one(envelope, actor)
-
-    async def offer(self, envelopes: Sequence[Envelope], rate: float, actor: str = "producer") -> None:
-        """Publish by a plan, so many a second, whatever became of those before: an open loop (D38).
-
-        Raises as ``publish``.
-        """
-        start = self.elapsed()
-        async with asyncio.TaskGroup() as tasks:
-            for number, envelope in enumerate(envelopes):
-                due = start + int(number / rate * 1e9)
-                await asyncio.sleep(max(due - self.elapsed(), 0) / 1e9)
-                tasks.create_task(self.publish_one(envelope, actor, due))
-
-    def elapsed(self) -> int:
-        """Nanoseconds since the stage was set, as events have it."""
-        return int((asyncio.get_running_loop().time() - self._began) * 1e9)
-
-    async def publish_at_last(self, *envelopes: Envelope) -> None:
-        """Publish one after another, each again until it is acknowledged, for ``OUTAGE_SECONDS`` in all."""
-        deadline = asyncio.get_running_loop().time() + OUTAGE_SECONDS
-        for envelope in envelopes:
-            while await self.publish_one(envelope, "producer") is not Outcome.OK:
-                if asyncio.get_running_loop().time() > deadline:
-                    return
-                await asyncio.sleep(RETRY_SECONDS)
-
-    async def publish_one(self, envelope: Envelope, actor: str, due: int = UNKNOWN) -> Outcome:
-        """Publish one, and give the outcome that was recorded. Raises as ``publish``."""
-        self._record(actor, Operation.PUBLISH, Outcome.INVOKE, envelope, due=due)
-        error = ""
-        outcome = Outcome.OK
-        deadline = asyncio.timeout(CALL_SECONDS)
-        try:
-            async with deadline:
-                await self.binding.publish(envelope)
-        except InvalidEnvelopeError as refusal:
-            outcome, error = Outcome.FAIL, str(refusal)
-        except PublishError as refusal:
-            outcome = Outcome.FAIL if refusal.definite else Outcome.INFO
-            error = str(refusal)
-        except BindingCrashError:
-            raise
-        except Exception as crash:
-            outcome, error = Outcome.INFO, f"{type(crash).__name__}: {crash}"
-            if deadline.expired():
-                error = f"no answer within {CALL_SECONDS} s"
-                self.unanswered += 1
-        self._record(actor, Operation.PUBLISH, outcome, envelope, error=error)
-        if self.unanswered >= UNANSWERED:
-            raise BindingCrashError(
-                f"BINDING expected publish() to return within {CALL_SECONDS} s, "
-                f"it did not, {UNANSWERED} times. "
-                "Fix: give publish() a deadline of its own and raise PublishError(definite=False)"
-            )
-        return outcome
-
-    async def inject(self, *envelopes: Envelope) -> None:
-        """Put envelopes on the wire without the binding."""
-        for envelope in envelopes:
-            await self.probe.inject(envelope)
-            self._record("wire", Operation.INJECT, Outcome.OK, envelope)
 
     async def subscribe(
         self, pattern: str, group: str = "consumer", answer: Answer | None = None, pause: Pause | None = None
@@ -532,20 +339,6 @@ class Stage:
 
         return await self._until(done, seconds)
 
-    async def buried(self, count: int, seconds: float = 0) -> bool:
-        """Wait until the DLQ holds ``count`` messages: ``patience``, or ``seconds`` if that is more."""
-        deadline = asyncio.get_running_loop().time() + max(self.patience, seconds)
-        while asyncio.get_running_loop().time() < deadline:
-            letters = [
-                item for item in await self.probe.stored() if is_dead_letter(item.topic, self.contract)
-            ]
-            if len(letters) >= count:
-                what = f"{count} dead letters are there"
-                self._record("wire", Operation.BURIED, Outcome.OK, NOTHING, error=what, count=count)
-                return True
-            await asyncio.sleep(0.02)
-        return False
-
     def pointer(self, domain: str, key: int = 0) -> Envelope:
         """A valid pointer envelope: to an object that is there, where the binding will look for it."""
         plain = self.workload.pointer(domain, key)
@@ -633,25 +426,6 @@ class Stage:
                 await binding.stop()
         self._record("stranger", Operation.CONNECT, outcome, envelope, 1, wrong, error, read())
 
-    async def renew_certificates(self) -> None:
-        """Replace the certificates of broker and clients. Raises BrokerError where they are not ours."""
-        if not isinstance(self.probe, Renews):
-            raise BrokerError("BROKER expected certificates of ours, got a given broker. Fix: use embedded")
-        await self.probe.renew_certificates()
-
-    async def publish_until_acknowledged(self, domain: str) -> list[Envelope]:
-        """Publish one message after another until one is acknowledged, for the recovery time at most (D39)."""
-        made: list[Envelope] = []
-        clock, seconds = asyncio.get_running_loop(), self.contract.service_levels.recovery_time_seconds
-        deadline, pause = clock.time() + seconds, RETRY_SECONDS
-        while clock.time() < deadline:
-            made.append(self.workload.envelope(domain))
-            if await self.publish_one(made[-1], "producer") is Outcome.OK:
-                break
-            await asyncio.sleep(pause)
-            pause *= RETRY_GROWTH
-        return made
-
     async def _fails(self, what: str, binding: Binding, endpoint: Endpoint) -> bool:
         """Start a binding, and record what it says where it fails."""
         try:
@@ -663,77 +437,6 @@ class Stage:
         finally:
             self.show(what, repr(binding))
         return False
-
-    def show(self, what: str, text: str) -> None:
-        """Record a text that anybody may get to see."""
-        self._record(
-            "binding", Operation.SHOW, Outcome.OK, NOTHING, error=f"{what}: {text[:SHOWN]}", said=text
-        )
-
-    async def happens(self, event: asyncio.Event) -> bool:
-        """Wait ``patience`` seconds for an event."""
-        try:
-            async with asyncio.timeout(self.patience):
-                await event.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    async def quiet(self) -> None:
-        """Give what must not happen ``QUIET_SECONDS`` to happen."""
-        await asyncio.sleep(QUIET_SECONDS)
-
-    async def _becomes(self, ask: Callable[[], Awaitable[T]], wanted: Callable[[T], bool]) -> bool:
-        deadline = asyncio.get_running_loop().time() + max(self.patience, BROKER_SECONDS)
-        while asyncio.get_running_loop().time() < deadline:
-            if wanted(await ask()):
-                return True
-            await asyncio.sleep(0.02)
-        return False
-
-    async def _until(self, done: Callable[[], bool], seconds: float = 0) -> bool:
-        while not done():
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(max(self.patience, seconds)):
-                    await self._changed.wait()
-            except TimeoutError:
-                return False
-        return True
-
-    async def _call(self, name: str, work: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(CALL_SECONDS):
-                return await work
-        except BindingCrashError:
-            raise
-        except TimeoutError as error:
-            raise BindingCrashError(
-                f"BINDING expected {name}() to return within {CALL_SECONDS} s, it did not. "
-                f"Fix: give {name}() a deadline of its own"
-            ) from error
-        except Exception as error:
-            raise BindingCrashError(
-                f"BINDING expected {name}() to return, it raised {type(error).__name__}: {error}"
-            ) from error
-
-    def _record(
-        self,
-        actor: str,
-        operation: Operation,
-        outcome: Outcome,
-        envelope: Envelope,
-        attempt: int = 1,
-        pattern: str = "",
-        error: str = "",
-        count: int = 0,
-        said: str = "",
-        due: int = UNKNOWN,
-    ) -> None:
-        at = self.elapsed()
-        event = Event(at, actor, operation, outcome, envelope, attempt, pattern, error, count, said, due=due)
-        self.history.append(event)
-        self._changed.set()
 
 
 def changed_claims(before: frozenset[str], after: frozenset[str]) -> str:
