@@ -1,7 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests wait for brokers far longer than they compute.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile
 
-.PHONY: setup conformance conformance-kafka kafka test test-kafka mutants spec-mutants bench bench-bindings spec-diff lint types layers check
+.PHONY: setup conformance conformance-kafka kafka test test-kafka mutants spec-mutants screenshots bench bench-bindings steadiness spec-diff lint types layers check
 setup: .venv/ready
 
 .venv/ready: pyproject.toml .constraints.txt
@@ -20,16 +22,19 @@ kafka: setup
 	$(BIN)/python -m ampybus_contract.brokers.kafka_distribution
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore-glob='*/test_kafka_*'
+	$(PYTEST) --ignore-glob='*/test_kafka_*'
 
 test-kafka: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/test_kafka_*.py
+	$(PYTEST) tests/test_kafka_*.py
 
 mutants: setup
 	$(BIN)/ampybus mutants
 
 spec-mutants: setup
 	$(BIN)/ampybus mutants --spec
+
+screenshots: setup
+	$(BIN)/python -m ampybus_contract.report.screenshots
 
 bench: setup
 	$(BIN)/pip install --progress-bar off -q -c .constraints.txt -e '.[bench]'
@@ -41,6 +46,12 @@ bench-bindings: setup kafka
 	$(BIN)/python -m ampybus_contract.benchmark bindings --broker nats
 	$(BIN)/python -m ampybus_contract.benchmark bindings --broker kafka
 	$(BIN)/python -m ampybus_contract.benchmark memory --broker nats
+
+steadiness: setup kafka
+	$(BIN)/python -m ampybus_contract.benchmark steadiness
+	$(BIN)/python -m ampybus_contract.benchmark steadiness -- --ampybus-binding nats
+	$(BIN)/python -m ampybus_contract.benchmark steadiness --runs 20 -- --ampybus-binding kafka
+	$(BIN)/python -m ampybus_contract.benchmark steadiness --runs 20 -- --ampybus-binding kafka --ampybus-broker embedded:kafka-light
 
 spec-diff: setup
 	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) && $(BIN)/ampybus spec diff "$$tag" spec \

@@ -28,9 +28,16 @@ def say(**line: Any) -> None:
     sys.stdout.flush()
 
 
+class Forgetful(ReferenceBinding):
+    """Remembers no effect."""
+
+    def identities(self, envelope: Envelope) -> list[str]:
+        return []
+
+
 class Adapter:
     def __init__(self) -> None:
-        self.binding = ReferenceBinding(NatsTransport())
+        self.binding = (Forgetful if FAULT == "forgets" else ReferenceBinding)(NatsTransport())
         self.settled: dict[str, asyncio.Future[str]] = {}
         self.hellos = 0
 

@@ -17,6 +17,7 @@ from ampybus_contract.brokers.memory import MemorySource
 from ampybus_contract.contract import default_contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import PublishError
+from ampybus_contract.harness import watchdog
 from ampybus_contract.harness.judge import Judge
 from ampybus_contract.harness.suites import suites
 from ampybus_contract.harness.verdicts import Result, Verdict
@@ -31,8 +32,10 @@ METHODS = ("start", "publish", "subscribe", "stop")
 BLOCKED_SECONDS = 0.3
 
 
-def judged(factory: Callable[[], Binding], check: str, seed: int = 1) -> Result:
-    judge = Judge(CONTRACT, MemorySource(), factory, seed, blocked=BLOCKED_SECONDS)
+def judged(
+    factory: Callable[[], Binding], check: str, seed: int = 1, blocked: float = BLOCKED_SECONDS
+) -> Result:
+    judge = Judge(CONTRACT, MemorySource(), factory, seed, blocked=blocked)
     return judge.judge(check, suites()[check].scenario, suites()[check].checkers)
 
 
@@ -105,7 +108,7 @@ class Floods(ReferenceBinding):
 
 
 def test_a_flood_of_deliveries_is_a_verdict() -> None:
-    found = judged(lambda: Floods(MemoryTransport()), "ENV-03")
+    found = judged(lambda: Floods(MemoryTransport()), "ENV-03", blocked=watchdog.BLOCKED_SECONDS)
     assert (found.verdict, "got more" in found.reason) == (Verdict.FAIL, True)
 
 

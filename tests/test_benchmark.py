@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,24 @@ from ampybus_contract.envelope import read_fixture
 
 CHECKS_NO_ZEROS = "ampy-bus"
 CHECKS_PRESENCE_ONLY = "presence alone"
+UNSTEADY = """
+import os
+from pathlib import Path
+from ampybus_contract.bindings.nats import NatsTransport
+from ampybus_contract.bindings.reference import ReferenceBinding
+
+class Forgets(ReferenceBinding):
+    async def publish(self, envelope):
+        pass
+
+first = Path("process of the first run")
+if not first.exists():
+    first.write_text(str(os.getpid()))
+make_it = ReferenceBinding if first.read_text() == str(os.getpid()) else Forgets
+
+def make():
+    return make_it(NatsTransport())
+"""
 
 
 @pytest.mark.parametrize(("domain", "items"), [("bars", 0), ("bars", 3), ("orders", 0)])
@@ -68,3 +87,22 @@ def test_memory_is_shown_at_each_tenth(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["memory", "--count", "50"]) == 0
     shown = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]]
     assert shown == [str(number) for number in range(5, 51, 5)]
+
+
+def test_runs_that_are_alike_are_told_from_those_that_are_not(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unsteady.py").write_text(UNSTEADY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    steady = ["steadiness", "--runs", "2", "--busy", "1", "--", "-k", "ENV-01"]
+    assert main(steady) == 0
+    idle, busy, whole = capsys.readouterr().out.splitlines()
+    assert "idle" in idle
+    assert "busy" in busy
+    assert whole == "2 of 2 runs passed alike, 1 of them with every core busy"
+    assert main([*steady, "--ampybus-binding", "unsteady:make"]) == 1
+    first, second, whole = capsys.readouterr().out.splitlines()
+    assert first.endswith("1 pass")
+    assert second.endswith("1 fail; exit code 1, other verdicts for: ENV-01")
+    assert whole == "1 of 2 runs passed alike, 1 of them with every core busy"

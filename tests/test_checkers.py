@@ -87,6 +87,7 @@ def changed(envelope: Envelope, **headers: str | None) -> Envelope:
 
 WRONG_KEY = changed(MADE.envelope(DOMAIN), partition_key="not.it")
 UNDERSCORED = replace(MADE.envelope(DOMAIN), topic=A.topic.replace(".", "_").replace("_", ".", 1))
+OF_ANOTHER_TIER = MADE.envelope("news")
 FOUR = [MADE.envelope(DOMAIN, key) for key in range(4)]
 UNDECODED = changed(MADE.envelope(DOMAIN), content_encoding="br")
 LARGE = MADE.sized(DOMAIN, CONTRACT.payload.compress_above + 1)
@@ -181,6 +182,11 @@ BAD: list[tuple[checkers.Checker, list[Event], int]] = [
     (checkers.backoff_wrong, tried(A, *on_time()[:-1], on_time()[-1] + 10), 2),
     (checkers.backoff_wrong, [*tried(A, 0), replace(stored(A), at=10_000_000_000)], 1),
     (checkers.backoff_unjittered, [event for item in FOUR for event in tried(item, 0, 0.02)], 2),
+    (
+        checkers.backoff_unjittered,
+        [event for item in FOUR for event in tried(item, 0, 0.02)] + tried(OF_ANOTHER_TIER, 0, 0.05),
+        2,
+    ),
     (checkers.retry_count_wrong, tried(A, 0, 1), 1),
     (checkers.definite_but_stored, [*published(A, Outcome.FAIL), stored(A)], 2),
     (checkers.id_invented, [*published(A), stored(B)], 1),

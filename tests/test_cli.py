@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,8 @@ def test_an_installed_wheel_judges_outside_the_checkout(tmp_path: Path) -> None:
         check=True, capture_output=True,
     )  # fmt: skip
     (wheel,) = tmp_path.glob("*.whl")
+    pages = {f"ampybus_contract/export/pages/{name}" for name in ("reports.md", "report.png")}
+    assert pages < {*zipfile.ZipFile(wheel).namelist()}
     venv.create(tmp_path / "clean", with_pip=True)
     python = tmp_path / "clean/bin/python"
     subprocess.run(

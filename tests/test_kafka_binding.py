@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 
 from ampybus_contract.bindings import consumer as consumer_module
 from ampybus_contract.bindings import kafka as kafka_transport
+from ampybus_contract.bindings import kafka_batches
 from ampybus_contract.bindings.kafka import MESSAGE_BYTES, KafkaTransport
 from ampybus_contract.bindings.protocol import Endpoint, Settlement, Subscription
 from ampybus_contract.bindings.reference import ReferenceBinding
@@ -159,7 +160,7 @@ def test_no_broker_is_named_with_its_fix() -> None:
 def test_a_silent_broker_gives_an_indefinite_outcome_and_the_repetition_takes_effect_once(
     server: KafkaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_transport, "PUBLISH_SECONDS", 1.0)
+    monkeypatch.setattr(kafka_batches, "ACK_SECONDS", 1.0)
 
     async def scene(endpoint: Endpoint, probe: KafkaProbe) -> None:
         binding = await opened(endpoint)
@@ -181,7 +182,7 @@ def test_a_silent_broker_gives_an_indefinite_outcome_and_the_repetition_takes_ef
             assert not caught.value.definite
         finally:
             os.kill(server.pid, signal.SIGCONT)
-        monkeypatch.setattr(kafka_transport, "PUBLISH_SECONDS", 30.0)
+        monkeypatch.setattr(kafka_batches, "ACK_SECONDS", 30.0)
         await binding.publish(again)
         await binding.publish(last)
         await binding.subscribe(Subscription(PATTERN, "group"), handle)
@@ -193,8 +194,12 @@ def test_a_silent_broker_gives_an_indefinite_outcome_and_the_repetition_takes_ef
 
 
 def test_a_dead_broker_hangs_neither_publish_nor_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PUBLISH_SECONDS", "ACCEPT_SECONDS", "CLOSE_SECONDS"):
-        monkeypatch.setattr(kafka_transport, name, 1.0)
+    for module, name in (
+        (kafka_batches, "ACK_SECONDS"),
+        (kafka_batches, "ACCEPT_SECONDS"),
+        (kafka_transport, "CLOSE_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 1.0)
     monkeypatch.setattr(kafka_stream, "ANSWER_SECONDS", 2.0)
 
     async def main(server: KafkaServer) -> None:
@@ -376,7 +381,7 @@ class Heard(logging.Handler):
 def test_a_letter_of_an_environment_without_topics_is_given_up_with_an_error_and_not_lost(
     server: KafkaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_transport, "ACCEPT_SECONDS", 0.2)
+    monkeypatch.setattr(kafka_batches, "ACCEPT_SECONDS", 0.2)
     monkeypatch.setattr(ReferenceBinding, "backoff", lambda *_: 0.01)
 
     async def given_up(endpoint: Endpoint) -> str:

@@ -126,7 +126,8 @@ def test_the_kafka_binding_is_judged_on_a_container(client: DockerClient, image:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "on Apache Kafka, container (url kafka://127.0.0.1:" in done.stdout
     assert (
-        f"max message bytes 1048576, replicas 1, in sync at least 1, image {image}, engine Docker"
-        in done.stdout
+        "max message bytes 1048576, replicas 1, in sync at least 1, flush after messages "
+        "9223372036854775807, flush after ms not set, retention ms" in done.stdout
     )
+    assert f", image {image}, engine Docker" in done.stdout
     assert client.containers.list(all=True, filters={"ancestor": image}) == []

@@ -218,3 +218,13 @@ def test_the_light_server_leaves_no_process_of_its_group() -> None:
     with light_kafka_server() as server:
         assert len(alive()) > 1
     assert alive() == []
+
+
+@needs_kafka
+def test_the_settings_that_say_when_it_syncs_and_forgets_are_shown() -> None:
+    with kafka_server.kafka_server(settings="log.flush.interval.messages=1\n") as server:
+        source = KafkaSource(server.url, CONTRACT, "kafka")
+        source.verify()
+    assert source.settings["flush after messages"] == "1"
+    assert source.settings["flush after ms"] == "not set"
+    assert source.settings["retention ms"] == "-1"

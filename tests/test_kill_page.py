@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ampybus_contract.cli import kills
 from ampybus_contract.cli.main import main
 from ampybus_contract.contract import default_contract
 from ampybus_contract.export.kill_page import DATA, PAGE, as_json, as_markdown, from_dict
@@ -84,3 +85,12 @@ def test_a_matrix_is_not_written_where_there_is_no_directory(
 ) -> None:
     assert main(["mutants", "--json", str(tmp_path / "none/matrix.json")]) == 2
     assert "expected a directory" in capsys.readouterr().err
+
+
+def test_what_differs_from_the_published_matrix_is_named() -> None:
+    other = replace(PUBLISHED.kills[0], others=(*PUBLISHED.kills[0].others[1:], "AUD-04"))
+    assert kills.differences(PUBLISHED.kills) == []
+    assert kills.differences([other]) == [
+        f" for ENV-01 {other.mutant!r}, got another page: ['AUD-04'] failed too, "
+        f"['{PUBLISHED.kills[0].others[0]}'] did not"
+    ]

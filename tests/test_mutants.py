@@ -21,9 +21,10 @@ from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import data_directory, default_contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import PublishError
-from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge, Scenario
+from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge
 from ampybus_contract.harness.kill_matrix import impatient
 from ampybus_contract.harness.mutants import Mutant, mutants
+from ampybus_contract.harness.schedules import Scenario, Scheduled
 from ampybus_contract.harness.suites import suites
 from ampybus_contract.harness.verdicts import Verdict
 
@@ -43,7 +44,7 @@ def verdict(
     broker: Broker,
     factory: Callable[[], ReferenceBinding],
     patience: float = PATIENCE_SECONDS,
-    scenario: Scenario | None = None,
+    scenario: Scenario | Scheduled | None = None,
 ) -> Verdict:
     suite = SUITES[check]
     return (

@@ -17,12 +17,16 @@ from ampybus_contract.bindings.nats import NatsTransport
 from ampybus_contract.bindings.protocol import Endpoint, Settlement, Subscription
 from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.brokers.nats_server import NatsServer, nats_server
+from ampybus_contract.brokers.nats_stream import NatsSource
 from ampybus_contract.contract import default_contract
 from ampybus_contract.errors import BrokerError, PublishError
 from ampybus_contract.harness.workload import Workload
+from small_disk import small_disk
 
 CONTRACT = default_contract()
 DEADLINE_SECONDS = 30.0
+STOP_SECONDS = 10.0
+MINIMUM = CONTRACT.security.tls_minimum
 EVERYTHING = Subscription("ampy.>", "group")
 
 
@@ -68,8 +72,45 @@ def test_reading_a_missing_stream_names_it_and_the_fix(tmp_path: Path) -> None:
             binding = await started(Endpoint(server.url, "S"))
             with pytest.raises(BrokerError, match=r"the stream S, got .*stream not found.*Fix: create it"):
                 await binding.subscribe(EVERYTHING, apply)
+            with pytest.raises(BrokerError, match=r"the stream S, got .*stream not found.*Fix: create it"):
+                await binding.lag("group")
             with pytest.raises(BrokerError, match=r"read S, got .*stream not found.*Fix: create it"):
                 await binding.capture("ampy.>", tmp_path / "session.jsonl")
+            await binding.stop()
+
+        play(scene)
+
+
+def test_a_group_whose_consumer_has_another_pattern_is_refused_with_its_fix() -> None:
+    with nats_server() as server:
+
+        async def scene() -> None:
+            await create(server.url)
+            binding = await started(Endpoint(server.url, "S"))
+            await binding.subscribe(Subscription("ampy.dev.orders.>", "group"), apply)
+            with pytest.raises(
+                BrokerError, match=r"ampy\.dev\.fx\.> .* got ampy\.dev\.orders\.>.*another group"
+            ):
+                await binding.subscribe(Subscription("ampy.dev.fx.>", "group"), apply)
+            await binding.subscribe(Subscription("ampy.dev.fx.>", "other"), apply)
+            assert await binding.lag("nobody") == 0
+            await binding.stop()
+
+        play(scene)
+
+
+def test_subscribing_on_a_dead_server_says_to_look_at_the_server() -> None:
+    with nats_server() as server:
+
+        async def scene() -> None:
+            await create(server.url)
+            binding = await started(Endpoint(server.url, "S"))
+            assert isinstance(binding.transport, NatsTransport)
+            server.kill()
+            with pytest.raises(BrokerError, match=r"the stream S, .*timeout\. Fix: see that the server runs"):
+                await binding.subscribe(EVERYTHING, apply)
+            with pytest.raises(BrokerError, match=r"the stream S, .*timeout\. Fix: see that the server runs"):
+                await anext(binding.transport.follow("ampy.>", {}))
             await binding.stop()
 
         play(scene)
@@ -133,6 +174,102 @@ def test_a_full_disk_is_definite_with_a_fix_and_keeps_what_was_acknowledged(tmp_
             assert (await client.jetstream().stream_info("S")).state.messages == stored > 0
             await client.close()
             await binding.stop()
+
+        play(scene)
+
+
+def test_a_disk_without_room_leaves_the_outcome_open_and_keeps_what_was_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nats-server then answers nothing to a publish, and says why to who would consume."""
+    monkeypatch.setattr(binding_module, "PUBLISH_SECONDS", 1.0)
+    with (
+        small_disk(tmp_path) as (disk, grow),
+        nats_server(
+            jetstream=False, settings=f'jetstream {{ store_dir: "{disk}", max_file_store: 1GB }}\n'
+        ) as server,
+    ):
+
+        async def scene() -> None:
+            await create(server.url)
+            binding = await started(Endpoint(server.url, "S"))
+            stored: list[Envelope] = []
+            with pytest.raises(PublishError, match=r"may be stored\. Fix: .*disk has room") as raised:
+                for envelope in orders(200, size=120_000):
+                    await binding.publish(envelope)
+                    stored.append(envelope)
+            assert not raised.value.definite
+            with pytest.raises(OSError, match="No space left"), (disk / "rest").open("wb", 0) as rest:
+                while True:
+                    rest.write(bytes(512))
+            with pytest.raises(BrokerError, match=r"the stream S, got .*Fix: .*more room"):
+                await binding.subscribe(EVERYTHING, apply)
+            await binding.stop()
+            grow()
+            server.restart()
+            got: list[Envelope] = []
+            everything = asyncio.Event()
+
+            async def handle(envelope: Envelope) -> Settlement:
+                got.append(envelope)
+                if len(got) >= len(stored):
+                    everything.set()
+                return Settlement.OK
+
+            again = await started(Endpoint(server.url, "S"))
+            await again.subscribe(EVERYTHING, handle)
+            await everything.wait()
+            assert stored
+            assert sorted(got[: len(stored)], key=str) == sorted(stored, key=str)
+            await again.stop()
+
+        play(scene)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("lever", [NatsServer.kill, NatsServer.pause])
+def test_a_stop_without_a_server_is_in_time_leaves_no_task_and_the_rest_comes_at_the_next_start(
+    lever: Callable[[NatsServer], None], tls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ampybus_contract.bindings.reference.STOP_SECONDS", 0.1)
+    with nats_server(tls=tls) as server:
+        files = None if server.certificates is None else server.certificates.files
+        place = Endpoint(server.url, "S", tls=files)
+
+        async def scene() -> None:
+            async with NatsSource(server.url, "ampy", "nats", files, MINIMUM)._client() as client:
+                await client.jetstream().add_stream(name="S", subjects=["ampy.>"])
+            sent, stuck = orders(6), asyncio.Event()
+
+            async def hang(envelope: Envelope) -> Settlement:
+                if envelope == sent[3]:
+                    stuck.set()
+                    await asyncio.Event().wait()
+                return Settlement.OK
+
+            others = asyncio.all_tasks()
+            binding = await started(place)
+            for envelope in sent:
+                await binding.publish(envelope)
+            await binding.subscribe(EVERYTHING, hang)
+            await stuck.wait()
+            lever(server)
+            async with asyncio.timeout(STOP_SECONDS):
+                await binding.stop()
+            assert asyncio.all_tasks() - others == set()
+            server.resume() if lever is NatsServer.pause else server.restart()
+            got: asyncio.Queue[Envelope] = asyncio.Queue()
+
+            async def handle(envelope: Envelope) -> Settlement:
+                got.put_nowait(envelope)
+                return Settlement.OK
+
+            again = await started(place)
+            await again.subscribe(EVERYTHING, handle)
+            missing = sent[3:4]
+            while missing:
+                missing = [envelope for envelope in missing if envelope != await got.get()]
+            await again.stop()
 
         play(scene)
 

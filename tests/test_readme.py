@@ -31,7 +31,7 @@ def run(command: str, directory: Path) -> subprocess.CompletedProcess[str]:
     else:
         start = [str(Path(sys.executable).parent / program)]
     return subprocess.run(
-        [*start, *words], cwd=directory, capture_output=True, text=True, check=False, timeout=120
+        [*start, *words], cwd=directory, capture_output=True, text=True, check=False, timeout=240
     )
 
 

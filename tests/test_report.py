@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from jsonschema import Draft202012Validator
-from playwright.sync_api import Page, sync_playwright
 
 from ampybus_contract.cli.main import main
 from ampybus_contract.contract import data_directory, default_contract
@@ -20,16 +17,18 @@ from ampybus_contract.contract.digest import spec_digest
 from ampybus_contract.errors import ReportError
 from ampybus_contract.harness.verdicts import Result, Verdict
 from ampybus_contract.report.annotations import annotated
-from ampybus_contract.report.comparison import compare
+from ampybus_contract.report.comparison import compare, render_comparison
 from ampybus_contract.report.document import SCHEMA, Heading, RunReport, read_report, run_report
+from ampybus_contract.report.findings import header_rows, shown
 from ampybus_contract.report.forms import write_report
 from ampybus_contract.report.html import comparison_page, page
 from ampybus_contract.report.junit import junit
-from ampybus_contract.report.picture import picture
+from ampybus_contract.report.picture import picture, times
 from ampybus_contract.report.statement import badge, verdict
+from ampybus_contract.report.terminal import folded, render
+from ampybus_contract.report.visible import visible
 
 NASTY = "</script><script>alert(1)</script>\x00\ud800"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def event(operation: str, actor: str, outcome: str = "ok", **headers: str) -> dict[str, Any]:
@@ -67,16 +66,6 @@ def failing() -> RunReport:
         "DLQ-03": Result("DLQ-03", Verdict.NOT_CLAIMED, "no DLQ"),
     }
     return run(changes)
-
-
-@pytest.fixture
-def browser_page() -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser.new_page(viewport={"width": 400, "height": 900})
-        browser.close()
 
 
 def test_json_is_what_the_schema_says_and_reads_back_equal(failing: RunReport, tmp_path: Path) -> None:
@@ -117,6 +106,60 @@ def test_junit_counts_what_the_run_counts(failing: RunReport) -> None:
     assert sums == {"tests": len(failing.checks), "failures": 1, "errors": 1}
     (failure,) = root.iter("failure")
     assert "HDR-01 MUST" in (failure.text or "")
+
+
+def test_junit_tells_what_happened_and_how_the_run_is_repeated(failing: RunReport) -> None:
+    root = ElementTree.fromstring(junit(failing))
+    (failure,) = root.iter("failure")
+    assert "deliver ok" in (failure.text or "")
+    assert failing.checks[0].again in (failure.text or "")
+    for suite in root:
+        assert suite[0].tag == "properties"
+        properties = {item.get("name"): item.get("value") for item in suite[0]}
+        assert properties.items() >= {"binding": "my_bus:Bus", "seed": "7", "sync": "always"}.items()
+
+
+def test_junit_has_the_time_that_checks_took_where_it_was_taken(failing: RunReport) -> None:
+    first, second, *others = failing.checks
+    timed = [dataclasses.replace(first, seconds=1.5), dataclasses.replace(second, seconds=0.25), *others]
+    root = ElementTree.fromstring(junit(dataclasses.replace(failing, checks=tuple(timed))))
+    assert [suite.get("time") for suite in root][:2] == ["1.750", None]
+    assert [case.get("time") for case in root.iter("testcase")][:3] == ["1.500", "0.250", None]
+
+
+def test_junit_cases_of_two_bindings_are_not_taken_for_the_same() -> None:
+    names = []
+    for binding in ("nats", "my_bus:Bus"):
+        cases = ElementTree.fromstring(junit(run(binding=binding))).iter("testcase")
+        names.append({(case.get("classname"), case.get("name")) for case in cases})
+    assert not names[0] & names[1]
+    assert ("ampybus.my_bus_Bus.Keys", "KEY-01") in {(group, (name or "")[:6]) for group, name in names[1]}
+
+
+def test_a_binding_cannot_write_to_the_terminal_through_a_report() -> None:
+    nasty = "\x1b]0;title\x07\x1b[2J\u202e"
+    other = run({"ENV-01": Result("ENV-01", Verdict.FAIL, nasty)}, nasty)
+    for lines in (render(other), render_comparison([other, run()])):
+        assert not set("".join(lines)) & set("\x1b\x07\u202e")
+
+
+def test_lines_are_folded_between_words_and_commands_are_left_whole(failing: RunReport) -> None:
+    whole = list(render(failing))
+    lines = list(folded(whole, 80))
+    again = failing.checks[0].again
+    assert [line for line in lines if len(line) > 80] == [line for line in whole if again[:30] in line]
+    assert "".join(" ".join(lines).split()) == "".join(" ".join(whole).split())
+    (place,) = (place for place, line in enumerate(lines) if "HDR-09" in line)
+    assert lines[place + 1].startswith("      ")
+
+
+def test_the_table_fits_80_columns_with_one_more_verdict(failing: RunReport) -> None:
+    for other in (Verdict.DESELECTED, Verdict.DEVIATION):
+        more = dataclasses.replace(failing.checks[-1], verdict=other)
+        table = list(render(dataclasses.replace(failing, checks=(*failing.checks[:-1], more))))
+        (head,) = (line for line in table if line.startswith("chapter"))
+        assert str(other) in head
+        assert len(head) <= 80
 
 
 def test_annotations_stay_on_one_line_each(failing: RunReport) -> None:
@@ -169,55 +212,70 @@ def test_the_page_takes_nothing_from_elsewhere_and_text_stays_text(failing: RunR
 
 def test_the_picture_has_a_lane_for_each_actor_and_marks_the_last_event() -> None:
     drawn = picture([event("publish", "producer"), event("store", "wire"), event("deliver", "consumer")])
-    assert [name for name, _ in drawn.lanes] == ["producer", "broker", "consumer"]
-    middle = dict(drawn.lanes)
+    assert [lane.name for lane in drawn.lanes] == ["producer", "broker", "consumer"]
+    producer, broker, consumer = (lane.x for lane in drawn.lanes)
     assert [(step.x1, step.x2) for step in drawn.steps] == [
-        (middle["producer"], middle["broker"]),
-        (middle["broker"], middle["broker"]),
-        (middle["broker"], middle["consumer"]),
+        (producer, broker),
+        (broker, broker),
+        (broker, consumer),
     ]
     assert [step.marked for step in drawn.steps] == [False, False, True]
 
 
-def test_the_page_works_in_a_browser_by_keyboard_and_at_400_pixels(
-    failing: RunReport, tmp_path: Path, browser_page: Page
-) -> None:
-    write_report(failing, tmp_path / "run.html")
-    trouble: list[str] = []
-    browser_page.on("console", lambda message: trouble.append(message.text))
-    browser_page.on("pageerror", lambda error: trouble.append(str(error)))
-    browser_page.goto((tmp_path / "run.html").as_uri())
-    rows = browser_page.locator("tr.check:visible")
-    assert rows.count() == len(failing.checks)
-    browser_page.get_by_label("pass", exact=True).uncheck()
-    assert rows.count() == 3
-    browser_page.keyboard.press("/")
-    browser_page.keyboard.type("HDR-01")
-    assert rows.count() == 1
-    assert browser_page.locator("mark").first.inner_text() == "a"
-    assert browser_page.locator("svg").first.is_visible()
-    assert browser_page.locator("#shown").inner_text() == f"1 of {len(failing.checks)} checks shown"
-    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-    for scheme in schemes:
-        browser_page.emulate_media(color_scheme=scheme)
-        assert browser_page.evaluate("document.documentElement.scrollWidth") <= 400
-    assert trouble == []
+def test_the_arrows_of_messages_that_overtake_one_another_cross() -> None:
+    early, late = {"message_id": "early1"}, {"message_id": "late22"}
+    drawn = picture(
+        [
+            event("publish", "producer", "invoke", **early),
+            event("publish", "producer", "invoke", **late),
+            event("effect", "consumer", **late),
+            event("effect", "consumer", **early),
+        ]
+    )
+    _, _, second, first = drawn.steps
+    assert first.x1 == second.x1 == drawn.lanes[1].x
+    assert first.y1 < second.y1
+    assert first.y2 > second.y2
 
 
-def test_plots_open_by_keyboard_and_fit_400_pixels(tmp_path: Path, browser_page: Page) -> None:
-    bins, points = [[1_000_000, 3], [2_000_000, 1]], [[0, 900_000], [9_000_000, 1_500_000]]
-    figures = dict.fromkeys(("p50", "p90", "p99", "most"), 1_500_000)
-    latency = {"name": "latency", "unit": "ns", "count": 4, **figures, "bins": bins, "points": points}
-    write_report(run({"ENV-01": Result("ENV-01", Verdict.PASS, measured=(latency,))}), tmp_path / "run.html")
-    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-    for scheme in schemes:
-        browser_page.emulate_media(color_scheme=scheme)
-        browser_page.goto((tmp_path / "run.html").as_uri())
-        drawn = browser_page.locator("#ENV-01 svg.plot")
-        assert not drawn.first.is_visible()
-        browser_page.locator("#ENV-01 summary").focus()
-        browser_page.keyboard.press("Enter")
-        assert [drawn.nth(place).is_visible() for place in range(drawn.count())] == [True, True]
-        assert browser_page.evaluate("document.documentElement.scrollWidth") <= 400
-        fill = "getComputedStyle(document.querySelector('.bar')).fill !== getComputedStyle(document.body)"
-        assert browser_page.evaluate(f"{fill}.backgroundColor")
+def test_a_call_whose_answer_is_in_the_picture_is_a_point_and_only_the_answer_an_arrow() -> None:
+    drawn = picture([event("publish", "producer", "invoke"), event("publish", "producer")])
+    assert [step.x1 == step.x2 for step in drawn.steps] == [True, False]
+
+
+def test_times_that_milliseconds_cannot_tell_apart_have_microseconds() -> None:
+    near = [event("publish", "producer"), event("deliver", "consumer") | {"at": 1_620_000}]
+    assert times(near) == ["0.001500 s", "0.001620 s"]
+    assert times([near[0], near[1] | {"at": 9_000_000}]) == ["0.002 s", "0.009 s"]
+
+
+def test_of_long_header_values_the_part_that_differs_is_shown() -> None:
+    first, last = (event("deliver", "consumer", source="s" * 4000 + end) for end in "ab")
+    (row,) = (row for row in header_rows([first, last]) if row.differs)
+    assert [("a (" in value, len(value) < 300) for value in row.shown] == [(True, True), (False, True)]
+    assert row.shown[1].endswith("b (4001 characters)")
+
+
+def test_what_shows_a_finding_in_other_words_comes_before_more_of_the_same() -> None:
+    evidence = [{"sentence": word, "events": []} for word in "aaaaaaab"]
+    assert [item["sentence"] for item in shown(evidence)] == ["a", "b", "a", "a", "a"]
+
+
+@pytest.mark.parametrize("text", ["plain", "größer ≥ 1", "שלום", "two\nlines", ""])
+def test_what_can_be_read_stays_as_it_is(text: str) -> None:
+    assert visible(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [("a\u202eb", "a\\u202eb"), ("\x1b[2J", "\\x1b[2J"), ("\u200b", "\\u200b"), ("\ud800", "\\ud800")],
+)
+def test_what_nobody_sees_is_shown(text: str, seen: str) -> None:
+    assert visible(text) == seen
+
+
+def test_the_page_says_how_to_replay_the_schedule_that_was_saved(failing: RunReport) -> None:
+    first = failing.checks[0]
+    replay = f"{first.reason} Replay: pytest --ampybus-schedule x.json"
+    changed = dataclasses.replace(failing, checks=(dataclasses.replace(first, reason=replay),))
+    assert "--ampybus-schedule x.json" in page(changed)

@@ -12,13 +12,13 @@ from jsonschema import Draft202012Validator
 
 from ampybus_contract.bindings.memory import MemoryTransport
 from ampybus_contract.bindings.reference import ReferenceBinding
+from ampybus_contract.brokers.memory import MemorySource
 from ampybus_contract.brokers.simulation import (
     Fault,
     FaultKind,
     Schedule,
     SimulatedBroker,
     Turns,
-    drawn,
     read_schedule,
     simulated,
     write_schedule,
@@ -29,12 +29,16 @@ from ampybus_contract.contract import default_contract
 from ampybus_contract.errors import ScheduleError
 from ampybus_contract.harness import checkers
 from ampybus_contract.harness.history import Event, Operation, Outcome
+from ampybus_contract.harness.playing import played
 from ampybus_contract.harness.recording import Head, write_history
-from ampybus_contract.harness.schedules import borne_by, played, schedules, smallest
+from ampybus_contract.harness.scenarios import chaos
+from ampybus_contract.harness.schedules import Bounds, Budget, drawn, search
 from ampybus_contract.harness.workload import Workload
 
 CONTRACT = default_contract()
 MESSAGES = 20
+SEVERAL = (0, 1, 2, 3) * 5
+EVERY = chaos.faults(ReferenceBinding(MemoryTransport(), CONTRACT), MemorySource.levers)
 JUDGES = (
     checkers.nothing_shown,
     checkers.refused_valid,
@@ -62,24 +66,30 @@ def written(history: Sequence[Event]) -> str:
     return stream.getvalue()
 
 
+def one(seed: int) -> Schedule:
+    *_others, last = drawn(seed, 5, Bounds(EVERY, MESSAGES))
+    return last
+
+
 def order(history: Sequence[Event]) -> list[str]:
     return [item.id for item in history if item.operation is Operation.EFFECT]
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_same_seed_gives_the_same_history_byte_for_byte(seed: int) -> None:
-    first, second = (written(played(CONTRACT, binding, drawn(seed, MESSAGES))) for _ in range(2))
+    first, second = (written(played(CONTRACT, binding, one(seed))) for _ in range(2))
     assert first == second
 
 
 def test_the_turns_decide_who_runs_next() -> None:
-    histories = {tuple(order(played(CONTRACT, binding, drawn(seed, MESSAGES, ())))) for seed in range(5)}
+    turns = [(), (1, 0, 2), (3, 1, 4, 1, 5), (9, 2, 6), (5, 3, 5, 8)]
+    histories = {tuple(order(played(CONTRACT, binding, Schedule(SEVERAL, each)))) for each in turns}
     assert len(histories) == 5
     assert len({frozenset(item) for item in histories}) == 1
 
 
 def test_a_schedule_replays_from_its_file_without_the_seed(tmp_path: Path) -> None:
-    schedule = drawn(7, MESSAGES)
+    schedule = one(7)
     write_schedule(tmp_path / "a" / "schedule.json", schedule)
     again = read_schedule(tmp_path / "a" / "schedule.json")
     assert again == schedule
@@ -95,12 +105,12 @@ def test_the_schema_knows_the_kinds_and_nothing_else() -> None:
     ("text", "says"),
     [
         ("{", "expected JSON"),
-        ('{"messages": 0, "turns": [], "faults": []}', "$.messages"),
+        ('{"messages": [], "turns": [], "faults": []}', "$.messages"),
         (
-            '{"messages": 1, "turns": [], "faults": [{"kind": "x", "message": 0, "seconds": 0}]}',
+            '{"messages": [0], "turns": [], "faults": [{"kind": "x", "message": 0, "seconds": 0}]}',
             "$.faults[0]",
         ),
-        ('{"messages": 1, "turns": [], "faults": [], "seed": 1}', "seed"),
+        ('{"messages": [0], "turns": [], "faults": [], "seed": 1}', "seed"),
     ],
 )
 def test_what_is_no_schedule_is_refused(tmp_path: Path, text: str, says: str) -> None:
@@ -139,7 +149,7 @@ def answered_late(history: Sequence[Event]) -> bool:
 
 
 def other_order(history: Sequence[Event]) -> bool:
-    plain = played(CONTRACT, binding, Schedule(MESSAGES))
+    plain = played(CONTRACT, binding, Schedule(SEVERAL))
     return order(history) != order(plain) and set(order(history)) == set(order(plain))
 
 
@@ -164,8 +174,8 @@ def buried(history: Sequence[Event]) -> bool:
     ],
 )
 def test_a_fault_happens(kind: FaultKind, shows: Callable[[Sequence[Event]], bool]) -> None:
-    plain = played(CONTRACT, binding, Schedule(MESSAGES))
-    faulty = played(CONTRACT, binding, Schedule(MESSAGES, (), (Fault(kind, 5, 9),)))
+    plain = played(CONTRACT, binding, Schedule(SEVERAL))
+    faulty = played(CONTRACT, binding, Schedule(SEVERAL, (), (Fault(kind, 5, 9),)))
     assert not shows(plain)
     assert shows(faulty)
 
@@ -179,7 +189,7 @@ class Forgetful(ReferenceBinding):
 
 @pytest.mark.parametrize("kind", [FaultKind.DUPLICATE, FaultKind.CRASH_AFTER_EFFECT])
 def test_a_repeated_message_is_handed_out_again(kind: FaultKind) -> None:
-    schedule = Schedule(MESSAGES, (), (Fault(kind, 5),))
+    schedule = Schedule(SEVERAL, (), (Fault(kind, 5),))
     forgetful = played(CONTRACT, lambda: Forgetful(MemoryTransport(), CONTRACT), schedule)
     assert repeated(forgetful)
     assert checkers.duplicate_effect(forgetful, CONTRACT)
@@ -187,13 +197,15 @@ def test_a_repeated_message_is_handed_out_again(kind: FaultKind) -> None:
 
 
 def test_the_reference_binding_bears_every_fault() -> None:
-    kinds = borne_by(binding())
-    assert kinds == set(FaultKind)
-    for schedule in schedules(3, 25, 40, kinds):
+    assert set(FaultKind) - EVERY == {FaultKind.PAUSE, FaultKind.RESTART}
+    seen: set[FaultKind] = set()
+    for schedule in drawn(3, 40, Bounds(EVERY, 40, 4)):
+        seen |= {fault.kind for fault in schedule.faults}
         history = played(CONTRACT, binding, schedule)
         found = [anomaly.sentence for judge in JUDGES for anomaly in judge(history, CONTRACT)]
         assert not found, (schedule.faults, found)
-        assert len(set(order(history))) == 40
+        assert len(set(order(history))) == len(schedule.messages)
+    assert seen == EVERY
 
 
 def test_a_failing_schedule_becomes_small() -> None:
@@ -201,17 +213,42 @@ def test_a_failing_schedule_becomes_small() -> None:
         history = played(CONTRACT, lambda: Forgetful(MemoryTransport(), CONTRACT), schedule)
         return bool(checkers.duplicate_effect(history, CONTRACT))
 
-    failing = next(item for item in schedules(1, 50, 30, [FaultKind.DUPLICATE]) if fails(item))
-    small = smallest(failing, fails)
-    assert fails(small)
-    assert small == Schedule(1, (), (Fault(FaultKind.DUPLICATE, 0, 0),))
+    small = search(1, 50, Bounds(frozenset({FaultKind.DUPLICATE})), fails, Budget())
+    assert small == Schedule((0,), (), (Fault(FaultKind.DUPLICATE, 0, 0),))
+
+
+def test_what_is_drawn_differs_and_is_within_bounds() -> None:
+    bounds = Bounds(frozenset({FaultKind.DROP, FaultKind.DELAY}), 12, 3, (0.5, 1.0), 0)
+    found = list(drawn(1, 50, bounds))
+    assert len(found) == len(set(found)) > 40
+    assert max(len(item.messages) for item in found) == 12
+    assert max(len(item.faults) for item in found) == 3
+    assert {fault.kind for item in found for fault in item.faults} == {FaultKind.DROP, FaultKind.DELAY}
+    assert {fault.seconds for item in found for fault in item.faults} == {0.5, 1.0}
+    assert not any(item.turns for item in found)
+    assert found == list(drawn(1, 50, bounds))
+
+
+def test_no_schedule_is_played_beyond_the_budget() -> None:
+    asked: list[Schedule] = []
+
+    def fails(schedule: Schedule) -> bool:
+        asked.append(schedule)
+        return len(schedule.messages) > 3
+
+    found = search(1, 50, Bounds(frozenset()), fails, Budget(plays=5))
+    first = next(place for place, item in enumerate(asked) if len(item.messages) > 3)
+    assert found is not None
+    assert len(asked) - first - 1 == 5
+    assert len(set(asked)) == len(asked)
+    assert len(found.messages) > 3
 
 
 def test_time_stands_still_while_anybody_could_go_on() -> None:
     async def scene() -> list[float]:
         loop = asyncio.get_running_loop()
         times: list[float] = []
-        async with simulated(Schedule(1)) as (endpoint, _probe):
+        async with simulated(Schedule((0,))) as (endpoint, _probe):
             broker = endpoint.native
             assert isinstance(broker, SimulatedBroker)
             envelope = Workload(CONTRACT, 1).envelope(Workload(CONTRACT, 1).keyed_domain())

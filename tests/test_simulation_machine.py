@@ -58,7 +58,7 @@ class Simulation(RuleBasedStateMachine):
         self.broker = self.do(self.opened())
 
     async def opened(self) -> SimulatedBroker:
-        broker = self.broker_class(Schedule(1))
+        broker = self.broker_class(Schedule((0,)))
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualTimeLoop)
         loop.rule(broker.turns.next)

@@ -9,6 +9,7 @@ import pytest
 from ampybus_contract.cli.main import main
 from ampybus_contract.cli.spec_mutant_runs import witnesses
 from ampybus_contract.contract import data_directory, default_contract, load_contract
+from ampybus_contract.export import spec_page
 from ampybus_contract.harness.kill_matrix import ground
 from ampybus_contract.harness.spec_mutants import dumped, loaded, noticed, spec_mutants
 from ampybus_contract.harness.spec_survivors import explained, explanations, stale
@@ -78,6 +79,30 @@ def test_a_survivor_without_a_reason_and_a_stale_reason_are_named() -> None:
     assert explained("headers/x: drop", {"domains/*": "r"}) is None
     assert explained("domains/a: drop", {"domains/*": "r"}) == "r"
     assert "stale" in stale(["headers/x: drop"], {"domains/*": "r"})[0]
+
+
+def test_the_page_says_what_notices_and_why_the_rest_may_survive() -> None:
+    found = {"a: drop": "lint: x", "b: double": "check DLQ-01", "c: negate": "", "d: drop": "check ENV-07: E"}
+    page = spec_page.as_markdown(found, {"c: *": "It is so."})
+    assert "- 3 of 4 changes are noticed." in page
+    assert "| b: double | DLQ-01 |\n| d: drop | ENV-07 |\n" in page
+    assert "| 2 | a check" in page
+    assert "| c: negate | It is so. |" in page
+
+
+def test_the_published_page_has_every_survivor_and_its_reason() -> None:
+    rows = spec_page.PAGE.read_text(encoding="utf-8").rpartition("|---|---|\n")[2].splitlines()
+    survivors = {name.strip(): reason.strip() for _, name, reason, _ in (row.split("|") for row in rows)}
+    known = explanations()
+    assert survivors.keys() <= MADE.keys()
+    assert all(explained(name, known) == reason for name, reason in survivors.items())
+    assert stale(list(survivors), known) == []
+    assert f"of {len(MADE)} changes are noticed" in spec_page.PAGE.read_text(encoding="utf-8")
+
+
+def test_a_part_of_the_changes_is_not_published(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mutants", "--spec", "--publish", "-k", "headers/trace_id/required"]) == 2
+    assert "the whole spec" in capsys.readouterr().err
 
 
 def test_the_command_says_what_notices(capsys: pytest.CaptureFixture[str]) -> None:

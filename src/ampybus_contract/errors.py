@@ -69,6 +69,12 @@ class BrokerError(AmpyBusError):
     code = "BROKER"
 
 
+class SubscriptionError(AmpyBusError):
+    """A subscription that could get nothing: no topic falls under its pattern, or its group has no name."""
+
+    code = "SUBSCRIBE"
+
+
 class PublishError(AmpyBusError):
     """A publish did not succeed; ``definite`` is True where the message is surely not stored (D22)."""
 
@@ -95,6 +101,18 @@ class ReplayError(AmpyBusError):
     """A replay request selects nothing that the contract knows."""
 
     code = "REPLAY"
+
+
+class CheckpointError(AmpyBusError):
+    """A file of checkpoints cannot be gone on from."""
+
+    code = "CHECKPOINT"
+
+
+class EffectError(AmpyBusError):
+    """Applied effects cannot be remembered, or what is remembered cannot be read."""
+
+    code = "EFFECTS"
 
 
 class StrategyError(AmpyBusError):

@@ -13,10 +13,11 @@ from ampybus_contract.benchmark.histories import growth
 from ampybus_contract.benchmark.peers import peers
 from ampybus_contract.benchmark.rounds import medians_us
 from ampybus_contract.benchmark.simulation import rates
+from ampybus_contract.benchmark.steadiness import runs_alike
 from ampybus_contract.benchmark.traffic import archive_lines, envelopes
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.envelope.registry import message_type
-from ampybus_contract.exit_codes import CONFORMANT
+from ampybus_contract.exit_codes import CONFORMANT, FINDINGS
 from ampybus_contract.validation import Validator
 
 BATCH_ITEMS = 100
@@ -51,6 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
     memory.add_argument("--broker", choices=["nats", "kafka"], default="nats")
     memory.add_argument("--count", type=int, default=1_000_000)
     memory.set_defaults(run=_memory)
+    steadiness = commands.add_parser("steadiness", help="judge a binding again and again")
+    steadiness.add_argument("--runs", type=int, default=50)
+    steadiness.add_argument("--busy", type=int, default=10, help="how many of them with every core busy")
+    steadiness.add_argument("options", nargs="*", help="what pytest takes, after --")
+    steadiness.set_defaults(run=_steadiness)
     options = parser.parse_args(arguments)
     code: int = options.run(options)
     return code
@@ -85,6 +91,10 @@ def _memory(options: argparse.Namespace) -> int:
 
     memory(options.broker, default_contract(), options.count)
     return CONFORMANT
+
+
+def _steadiness(options: argparse.Namespace) -> int:
+    return CONFORMANT if runs_alike(options.runs, options.busy, options.options) else FINDINGS
 
 
 def _validators(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -13,11 +14,13 @@ from contextlib import (
     contextmanager,
 )
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from ampybus_contract.benchmark.pace import Pace
 from ampybus_contract.benchmark.raw_clients import RawClient, raw_kafka, raw_nats
 from ampybus_contract.benchmark.traffic import envelopes
 from ampybus_contract.bindings.kafka import KafkaTransport
@@ -75,7 +78,8 @@ def compare(broker: str, contract: Contract, count: int, rounds: int) -> None:
     """Print messages a second of the raw client and of the binding, publishing and consuming, and ratios.
 
     Every round has a stream of its own, and the contenders change places from round to round. The binding
-    consumes with its effects in SQLite, in a new directory; keys in order.
+    consumes with its effects in SQLite, in a new directory; keys in order. The garbage of one contender is
+    collected before the turn of the next.
     """
     kind = BROKERS[broker]
     rates: dict[str, list[float]] = {}
@@ -110,16 +114,16 @@ async def _round(
         acts = {
             "raw publish": lambda: _by_windows(raw.publish, halves["raw publish"]),
             "own publish": lambda: _by_windows(_publisher(binding), halves["own publish"]),
-            "raw consume": lambda: raw.consume(pattern, 2 * count),
-            "own consume": lambda: _consume(binding, pattern, 2 * count),
+            "raw consume": lambda: _paced(partial(raw.consume, pattern), 2 * count),
+            "own consume": lambda: _paced(partial(_consume, binding, pattern), 2 * count),
         }
         names = list(acts) if number % 2 else ["own publish", "raw publish", "own consume", "raw consume"]
         rates = {}
         for name in names:
-            start = time.perf_counter()
-            await acts[name]()
-            done = count if name in halves else 2 * count
-            rates[name] = done / (time.perf_counter() - start)
+            gc.collect()
+            gc.freeze()
+            rates[name] = await acts[name]()
+        gc.unfreeze()
     return rates
 
 
@@ -136,26 +140,35 @@ async def _started(kind: _Kind, contract: Contract, endpoint: Endpoint) -> Async
 
 def _publisher(binding: ReferenceBinding) -> Callable[[Sequence[Envelope]], Awaitable[None]]:
     async def publish(window: Sequence[Envelope]) -> None:
-        await asyncio.gather(*map(binding.publish, window))
+        for stored in list(map(asyncio.create_task, map(binding.publish, window))):
+            await stored
 
     return publish
 
 
 async def _by_windows(
     publish: Callable[[Sequence[Envelope]], Awaitable[None]], traffic: Sequence[Envelope]
-) -> None:
+) -> float:
+    """Messages a second, from the first to the last ack."""
+    start = time.perf_counter()
     for first in range(0, len(traffic), PIPELINED):
         await publish(traffic[first : first + PIPELINED])
+    return len(traffic) / (time.perf_counter() - start)
 
 
-async def _consume(binding: ReferenceBinding, pattern: str, count: int) -> None:
-    """Until so many distinct effects were applied."""
-    left, done = count, asyncio.Event()
+async def _paced(consume: Callable[[Pace], Awaitable[None]], count: int) -> float:
+    """Messages a second, from the first to the last message."""
+    pace = Pace(count)
+    await consume(pace)
+    return pace.rate
+
+
+async def _consume(binding: ReferenceBinding, pattern: str, pace: Pace) -> None:
+    """Until the last distinct effect was applied."""
+    done = asyncio.Event()
 
     async def handle(_envelope: Envelope) -> Settlement:
-        nonlocal left
-        left -= 1
-        if left == 0:
+        if pace.came():
             done.set()
         return Settlement.OK
 

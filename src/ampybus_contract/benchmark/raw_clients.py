@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 
+from ampybus_contract.benchmark.pace import Pace
 from ampybus_contract.brokers.endpoint import Endpoint
 from ampybus_contract.brokers.kafka_address import KafkaAddress
 from ampybus_contract.contract import Contract
@@ -20,6 +21,8 @@ from ampybus_contract.envelope import Envelope
 FETCH = 256
 FETCH_SECONDS = 5.0
 KAFKA_BYTES = 1_048_576
+KAFKA_BATCH_BYTES = 131_072
+KAFKA_WAIT_MS = 100
 
 
 class RawClient(Protocol):
@@ -28,8 +31,8 @@ class RawClient(Protocol):
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         """Send the bytes that the binding would send, all at once, and wait for every ack."""
 
-    async def consume(self, pattern: str, count: int) -> None:
-        """Fetch and acknowledge so many messages batch by batch, in any order of keys."""
+    async def consume(self, pattern: str, pace: Pace) -> None:
+        """Fetch and acknowledge messages batch by batch, in any order of keys, until the last came."""
 
 
 class RawNats:
@@ -47,9 +50,10 @@ class RawNats:
             headers = dict(envelope.headers.plain)
             headers[self.rule.deduplication_header] = headers[self.rule.deduplication_value]
             acks.append(await self.jetstream.publish_async(envelope.topic, envelope.payload, headers=headers))
-        await asyncio.gather(*acks)
+        for ack in acks:
+            await ack
 
-    async def consume(self, pattern: str, count: int) -> None:
+    async def consume(self, pattern: str, pace: Pace) -> None:
         """One ack a message, which nobody waits for."""
         pulled = await self.jetstream.pull_subscribe(
             pattern,
@@ -57,10 +61,11 @@ class RawNats:
             stream=self.stream,
             config=ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, max_ack_pending=4 * FETCH),
         )
-        while count > 0:
-            for message in await pulled.fetch(min(FETCH, count), timeout=FETCH_SECONDS):
+        while pace.left > 0:
+            messages = await pulled.fetch(min(FETCH, pace.left), timeout=FETCH_SECONDS)
+            pace.came(len(messages))
+            for message in messages:
                 await message.ack()
-                count -= 1
         await pulled.unsubscribe()
         await self.jetstream.delete_consumer(self.stream, "raw")
 
@@ -84,9 +89,10 @@ class RawKafka:
             topic = self.endpoint.prefix + ".".join(envelope.topic.split(".")[:tokens])
             key = envelope.headers[self.rule.key].encode()
             acks.append(await self.producer.send(topic, envelope.payload, key=key, headers=headers))
-        await asyncio.gather(*acks)
+        for ack in acks:
+            await ack
 
-    async def consume(self, pattern: str, count: int) -> None:
+    async def consume(self, pattern: str, pace: Pace) -> None:
         """All partitions of the one Kafka topic that the pattern names."""
         tokens = len(self.rule.topic.split("."))
         consumer = AIOKafkaConsumer(
@@ -95,15 +101,16 @@ class RawKafka:
             group_id=f"{self.endpoint.prefix}raw",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            fetch_max_wait_ms=KAFKA_WAIT_MS,
         )
         await consumer.start()
         try:
-            async with asyncio.timeout(FETCH_SECONDS + count / 100):
-                while count > 0:
+            async with asyncio.timeout(FETCH_SECONDS + pace.left / 100):
+                while pace.left > 0:
                     batches = await consumer.getmany(timeout_ms=1000, max_records=FETCH)
                     if batches:
+                        pace.came(sum(map(len, batches.values())))
                         await consumer.commit()
-                    count -= sum(map(len, batches.values()))
         finally:
             await consumer.stop()
 
@@ -126,6 +133,7 @@ async def raw_kafka(contract: Contract, endpoint: Endpoint) -> AsyncIterator[Raw
         acks="all",
         enable_idempotence=True,
         max_request_size=KAFKA_BYTES,
+        max_batch_size=KAFKA_BATCH_BYTES,
     )
     await producer.start()
     try:

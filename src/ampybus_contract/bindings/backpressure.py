@@ -14,7 +14,8 @@ class Throttle:
     """Holds back publishes of the domains with the lowest priorities; the highest is never held back.
 
     Nothing is dropped: a publish waits until it is let go, and fails with a definite error, so that the
-    producer keeps the record, where that takes longer than ``HOLD_SECONDS`` or the binding stops.
+    producer keeps the record, where that takes longer than ``HOLD_SECONDS`` or the binding stops. While it is
+    ``calm``, nothing is held back, and nobody needs to ask.
     """
 
     def __init__(self, contract: Contract) -> None:
@@ -22,6 +23,7 @@ class Throttle:
         self.levels = sorted(set(self.priorities.values()))
         self.floor = self.levels[0]
         self.closed = False
+        self.calm = True
         self.changed = asyncio.Event()
 
     def slow(self, levels: int) -> None:
@@ -48,6 +50,7 @@ class Throttle:
             raise _held("a binding that stopped", domain)
 
     def _tell(self) -> None:
+        self.calm = not self.closed and self.floor == self.levels[0]
         told, self.changed = self.changed, asyncio.Event()
         told.set()
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 from aiokafka import errors as kafka_errors
 
-from ampybus_contract.bindings.kafka_ends import end_consumer, end_producer, ended_on_failure
+from ampybus_contract.bindings import kafka_batches
+from ampybus_contract.bindings.kafka_batches import NoAckError, NotTakenError, Record
+from ampybus_contract.bindings.kafka_ends import end_consumer, ended_on_failure
+from ampybus_contract.bindings.kafka_follow import KafkaFollower
 from ampybus_contract.bindings.kafka_group import KafkaGroup, envelope_of
+from ampybus_contract.bindings.kafka_permissions import see_readable
+from ampybus_contract.bindings.kafka_producer import KafkaProducer
 from ampybus_contract.bindings.kafka_reader import KafkaReader
+from ampybus_contract.bindings.kafka_refusals import REFUSALS, refusal
+from ampybus_contract.bindings.kafka_topics import visible_topics
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.bindings.transport import Incoming, Span
 from ampybus_contract.brokers.kafka_address import KafkaAddress
@@ -24,8 +30,6 @@ from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import BrokerError, PublishError
 
 CONNECT_SECONDS = 10.0
-ACCEPT_SECONDS = 3.0
-PUBLISH_SECONDS = 5.0
 CLOSE_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
 SESSION_SECONDS = 10.0
@@ -37,14 +41,10 @@ BATCH_OVERHEAD = 61
 BATCH_BYTES = 131_072
 RECORD_OVERHEAD = 36
 VARINT = 5
-REFUSALS = (
-    kafka_errors.MessageSizeTooLargeError,
-    kafka_errors.RecordListTooLargeError,
-    kafka_errors.TopicAuthorizationFailedError,
-    kafka_errors.ClusterAuthorizationFailedError,
-    kafka_errors.InvalidTopicError,
-    kafka_errors.PolicyViolationError,
-)
+SURELY_FITS = MESSAGE_BYTES // 32
+PLACES_KEPT = 16_384
+
+Header = tuple[str, bytes]
 
 
 class KafkaTransport:
@@ -61,9 +61,10 @@ class KafkaTransport:
         self.rule = rule or default_contract().kafka
         self.tls_minimum = tls_minimum or default_contract().security.tls_minimum
         self.tokens = len(self.rule.topic.split("."))
-        self.producer: AIOKafkaProducer | None = None
-        self.turn = asyncio.Lock()
+        self.producer: KafkaProducer | None = None
         self.groups: list[KafkaGroup] = []
+        self.followers: list[KafkaFollower] = []
+        self.places: dict[str, tuple[str, Header]] = {}
         self.options: dict[str, Any] = {}
         self.prefix = ""
 
@@ -71,22 +72,22 @@ class KafkaTransport:
         """Connect. Raises BrokerError where no broker answers within ``CONNECT_SECONDS``."""
         self.options = KafkaAddress.parse(endpoint.url, endpoint.tls).options(self.tls_minimum)
         self.prefix = endpoint.prefix
-        producer = AIOKafkaProducer(
+        self.places.clear()
+        producer = KafkaProducer(
             **self.options,
             acks="all",
             enable_idempotence=True,
             max_request_size=MESSAGE_BYTES,
             max_batch_size=BATCH_BYTES,
-            request_timeout_ms=int(PUBLISH_SECONDS * 1000),
+            request_timeout_ms=int(kafka_batches.ACK_SECONDS * 1000),
         )
-        end = partial(end_producer, producer, CLOSE_SECONDS)
         try:
-            async with ended_on_failure(end), asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 await producer.start()
         except (OSError, kafka_errors.KafkaError, TimeoutError) as error:
             raise BrokerError(
                 f"BROKER expected a Kafka broker, got {type(error).__name__}. Fix: see that it runs, the "
-                "address it advertises, and with TLS the certificates"
+                "address it advertises, user and password, and with TLS the certificates"
             ) from error
         self.producer = producer
 
@@ -94,41 +95,64 @@ class KafkaTransport:
         """Store and wait for the ack. Raises PublishError: indefinite on a timeout, definite on a refusal."""
         if self.producer is None:
             raise _refused("an open binding", "a closed one", "start it")
-        if self.rule.topic_header in envelope.headers:
-            raise _refused("no header of the binding's own", self.rule.topic_header, "drop it")
-        topic = self.prefix + ".".join(envelope.topic.split(".")[: self.tokens])
-        key_text = envelope.headers.get(self.rule.key)
-        key = None if key_text is None else _bytes(key_text)
-        headers = [(name, _bytes(value)) for name, value in envelope.headers.items()]
-        headers.append((self.rule.topic_header, _bytes(envelope.topic)))
-        size = _size(key, envelope.payload, headers)
-        if size > MESSAGE_BYTES:
-            got = f"{size}, {len(envelope.payload)} of them payload"
-            raise _refused(f"a record within {MESSAGE_BYTES} bytes", got, "use the pointer pattern")
+        place = self.places.get(envelope.topic)
+        if place is None:
+            place = self._place(envelope.topic)
+        topic, header = place
         try:
-            async with asyncio.timeout(ACCEPT_SECONDS), self.turn:
-                stored = await self.producer.send(topic, envelope.payload, key=key, headers=headers)
-        except (kafka_errors.KafkaError, TimeoutError) as error:
+            await self.producer.send(topic, self._record(envelope, header))
+        except NotTakenError as error:
+            if isinstance(error.reason, REFUSALS):
+                raise refusal(error.reason, topic, MESSAGE_BYTES) from error
             raise _refused(
-                f"the Kafka topic {topic}", type(error).__name__, "create it, see that the broker runs"
+                f"the Kafka topic {topic}", type(error.reason).__name__, "create it, see that the broker runs"
             ) from error
-        stored.add_done_callback(_seen)
-        with contextlib.suppress(TimeoutError, kafka_errors.KafkaError):
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                await asyncio.shield(stored)
-        if not stored.done():
-            raise _unknown(f"no ack within {PUBLISH_SECONDS} s")
-        failure = stored.exception()
-        if isinstance(failure, REFUSALS):
-            raise _refused("an accepted record", str(failure), "see the broker's words") from failure
-        if failure is not None:
-            raise _unknown(type(failure).__name__) from failure
+        except NoAckError as error:
+            if isinstance(error.reason, REFUSALS):
+                raise refusal(error.reason, topic, MESSAGE_BYTES) from error
+            raise _unknown(
+                f"no ack within {kafka_batches.ACK_SECONDS} s"
+                if error.reason is None
+                else type(error.reason).__name__
+            ) from error
+
+    def _place(self, text: str) -> tuple[str, Header]:
+        """The Kafka topic of a topic, and the header that holds the topic; both are kept."""
+        topic = self.prefix + ".".join(text.split(".")[: self.tokens])
+        if len(self.places) >= PLACES_KEPT:
+            self.places.clear()
+        self.places[text] = place = topic, (self.rule.topic_header, _bytes(text))
+        return place
+
+    def _record(self, envelope: Envelope, topic_header: Header) -> Record:
+        """What is stored. Raises PublishError, definite, where it is too large or has the topic's header."""
+        plain, payload = envelope.headers.plain, envelope.payload
+        if self.rule.topic_header in plain:
+            raise _refused("no header of the binding's own", self.rule.topic_header, "drop it")
+        key_text = plain.get(self.rule.key)
+        try:
+            headers = [(name, value.encode()) for name, value in plain.items()]
+            key = None if key_text is None else key_text.encode()
+        except UnicodeEncodeError:
+            headers = [(name, _bytes(value)) for name, value in plain.items()]
+            key = None if key_text is None else _bytes(key_text)
+        headers.append(topic_header)
+        if len(payload) + sum(map(len, plain)) + sum(map(len, plain.values())) > SURELY_FITS:
+            size = _size(key, payload, headers)
+            if size > MESSAGE_BYTES:
+                got = f"{size}, {len(payload)} of them payload"
+                raise _refused(f"a record within {MESSAGE_BYTES} bytes", got, "use the pointer pattern")
+        return Record(key, payload, headers)
 
     async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
-        """Join a group from the oldest message on. Raises BrokerError where no such topic exists."""
+        """Join a group from the oldest message on.
+
+        Raises BrokerError where no such topic exists, or the user may not read it or the group.
+        """
+        name = self._group(subscription)
         consumer = AIOKafkaConsumer(
             **self.options,
-            group_id=self._group(subscription),
+            group_id=name,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=FETCH_WAIT_MS,
@@ -141,11 +165,13 @@ class KafkaTransport:
         try:
             async with ended_on_failure(end), asyncio.timeout(CONNECT_SECONDS):
                 await consumer.start()
-                if not any(map(wanted.fullmatch, await consumer.topics())):
+                topics = list(filter(wanted.fullmatch, await visible_topics(consumer._client)))
+                if not topics:
                     raise BrokerError(
-                        f"BROKER expected a Kafka topic for {subscription.pattern}, none matches "
-                        f"{wanted.pattern!r}. Fix: create it"
+                        f"BROKER expected a Kafka topic for {subscription.pattern}, none that the user may "
+                        f"see matches {wanted.pattern!r}. Fix: create it, or let the user Read it"
                     )
+                await see_readable(consumer._client, name, topics)
         except (OSError, kafka_errors.KafkaError, TimeoutError) as error:
             raise BrokerError(
                 f"BROKER expected Kafka to answer, got {type(error).__name__}. Fix: see that it runs"
@@ -167,10 +193,17 @@ class KafkaTransport:
 
     def read(self, pattern: str, span: Span) -> AsyncIterator[Incoming]:
         """By offsets of the broker's time, partition by partition."""
-        if self.producer is None:
+        if self.producer is None or self.producer.current is None:
             raise BrokerError("BROKER expected an open binding, got a closed one. Fix: start it")
-        reader = KafkaReader(self.options, self._topics(pattern), self.producer)
+        reader = KafkaReader(self.options, self._topics(pattern), self.producer.current)
         return reader.read(pattern, span, partial(envelope_of, rule=self.rule, prefix=self.prefix))
+
+    def follow(self, pattern: str, after: Mapping[str, int]) -> AsyncIterator[Incoming]:
+        """By offset in each partition, which is a part; nothing of it is told to the broker."""
+        named = partial(envelope_of, rule=self.rule, prefix=self.prefix)
+        follower = KafkaFollower(self.options, self._topics(pattern), pattern, after, named)
+        self.followers.append(follower)
+        return follower.messages()
 
     def _group(self, subscription: Subscription) -> str:
         """The Kafka group id: the group's name, and what of a pattern is narrower than a Kafka topic.
@@ -192,10 +225,13 @@ class KafkaTransport:
     async def close(self) -> None:
         """Commit what is done, leave the groups, send what is waiting, disconnect; all within deadlines."""
         groups, self.groups = self.groups, []
-        await asyncio.gather(*(group.close(CLOSE_SECONDS) for group in groups))
+        followers, self.followers = self.followers, []
+        await asyncio.gather(
+            *(group.close(CLOSE_SECONDS) for group in groups), *(follower.close() for follower in followers)
+        )
         producer, self.producer = self.producer, None
         if producer is not None:
-            await end_producer(producer, CLOSE_SECONDS)
+            await producer.end(CLOSE_SECONDS)
 
 
 def _bytes(text: str) -> bytes:
@@ -209,11 +245,6 @@ def _size(key: bytes | None, payload: bytes, headers: list[tuple[str, bytes]]) -
     return BATCH_OVERHEAD + RECORD_OVERHEAD + len(key or b"") + len(payload) + parts
 
 
-def _seen(stored: asyncio.Future[Any]) -> None:
-    if not stored.cancelled():
-        stored.exception()
-
-
 def _refused(expected: str, got: str, fix: str) -> PublishError:
     return PublishError(f"PUBLISH expected {expected}, got {got}. Fix: {fix}", definite=True)
 
@@ -221,6 +252,6 @@ def _refused(expected: str, got: str, fix: str) -> PublishError:
 def _unknown(got: str) -> PublishError:
     return PublishError(
         f"PUBLISH expected an ack, got {got}: the message may be stored. "
-        "Fix: publish again with the same message_id",
+        "Fix: publish again with the same message_id; see that the broker runs and its disk has room",
         definite=False,
     )

@@ -38,10 +38,18 @@ async def ended_on_failure(end: Callable[[], Awaitable[None]]) -> AsyncIterator[
 
 
 async def _within(seconds: float, end: Callable[[], Awaitable[None]]) -> bool:
-    """Whether an end came in time and without an error."""
+    """Whether an end came in time and without an error.
+
+    A fetcher that closes without a broker lets the cancellation of its own tasks out: this task is not meant.
+    """
     try:
         async with asyncio.timeout(seconds):
             await end()
     except (TimeoutError, KafkaError, OSError):
+        return False
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
         return False
     return True

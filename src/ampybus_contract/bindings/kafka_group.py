@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 from functools import partial
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, KafkaError
 
 from ampybus_contract.bindings.kafka_ends import end_consumer
-from ampybus_contract.bindings.transport import Incoming
+from ampybus_contract.bindings.kafka_trouble import KafkaTrouble
+from ampybus_contract.bindings.transport import DONE, Incoming
 from ampybus_contract.contract.chapters import KafkaMapping
 from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.envelope.pattern import matches
 
-BATCH = 64
+LOG = logging.getLogger(__name__)
+BATCH = 256
 POLL_MS = 1_000
 COMMIT_PAUSE_SECONDS = 0.05
 COMMIT_SECONDS = 2.0
@@ -27,18 +30,15 @@ TROUBLE_PAUSE_SECONDS = 0.5
 
 @dataclass(slots=True)
 class Share:
-    """What this member holds of one partition, until it is revoked."""
+    """What this member has of one partition, until it is revoked.
+
+    ``held`` are the offsets that were handed out and are not settled, each with whether work on it began.
+    """
 
     next: int = 0
     committed: int = 0
-    held: dict[int, None] = field(default_factory=dict)
-    begun: set[int] = field(default_factory=set)
+    held: dict[int, bool] = field(default_factory=dict)
     revoked: bool = False
-
-    def take(self, offset: int) -> None:
-        """Note a message as handed out."""
-        self.next = offset + 1
-        self.held[offset] = None
 
     def skip(self, offset: int) -> None:
         """Note a message as none of ours."""
@@ -46,14 +46,16 @@ class Share:
 
     def begin(self, offset: int) -> bool:
         """Whether work on a message may begin; after a revoke it may not."""
-        if not self.revoked:
-            self.begun.add(offset)
-        return not self.revoked
+        if self.revoked:
+            return False
+        if offset in self.held:
+            self.held[offset] = True
+        return True
 
-    def done(self, offset: int) -> None:
-        """Note a message as settled."""
-        self.held.pop(offset, None)
-        self.begun.discard(offset)
+    @property
+    def begun(self) -> bool:
+        """Whether there is work that began and did not end."""
+        return any(self.held.values())
 
     @property
     def settled(self) -> int:
@@ -63,9 +65,14 @@ class Share:
 
 def envelope_of(record: ConsumerRecord, rule: KafkaMapping, prefix: str) -> Envelope:
     """The envelope in a record, its topic restored (D30)."""
-    headers = {name: (value or b"").decode(errors="surrogateescape") for name, value in record.headers}
-    topic = headers.pop(rule.topic_header, record.topic.removeprefix(prefix))
-    return Envelope(topic, Headers(headers), record.value or b"")
+    try:
+        headers = {name: value.decode() for name, value in record.headers}
+    except (AttributeError, UnicodeDecodeError):
+        headers = {name: (value or b"").decode(errors="surrogateescape") for name, value in record.headers}
+    topic = headers.pop(rule.topic_header, None)
+    if topic is None:
+        topic = record.topic.removeprefix(prefix)
+    return Envelope(topic, Headers.adopt(headers), record.value or b"")
 
 
 class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -86,40 +93,54 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         self.shares: dict[TopicPartition, Share] = {}
         self.progress = asyncio.Event()
         self.committing = asyncio.Lock()
+        self.taking = KafkaTrouble(f"take messages of {pattern} for the group {name}")
+        self.settling = KafkaTrouble(f"commit what the group {name} settled of {pattern}")
+        self.homeless = False
         self.committer = asyncio.create_task(self._commit_on())
 
     async def messages(self) -> AsyncIterator[Incoming]:
         """Everything under the pattern, without end; other messages of the same topics are passed over."""
+        rule, prefix, pattern = self.rule, self.prefix, self.pattern
         while True:
             try:
                 batches = await self.consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
-            except KafkaError:
+            except KafkaError as error:
+                self.taking.note(error)
                 await asyncio.sleep(TROUBLE_PAUSE_SECONDS)
                 continue
+            self.taking.calm()
             for place, records in batches.items():
+                topic, number = place
                 share = self.shares.setdefault(place, Share(records[0].offset, records[0].offset))
-                for record in records:
-                    if share.revoked:
-                        break
-                    envelope = envelope_of(record, self.rule, self.prefix)
-                    if not matches(self.pattern, envelope.topic):
-                        share.skip(record.offset)
+                begin, ack = share.begin, self._ack
+                records.reverse()
+                while records and not share.revoked:
+                    record = records.pop()
+                    offset = record.offset
+                    envelope = envelope_of(record, rule, prefix)
+                    if not matches(pattern, envelope.topic):
+                        share.skip(offset)
                         self.progress.set()
                         continue
-                    share.take(record.offset)
+                    share.next, share.held[offset] = offset + 1, False
                     yield Incoming(
-                        (*place, record.offset),
-                        envelope,
-                        partial(self._ack, share, record.offset),
-                        partial(share.begin, record.offset),
+                        (topic, number, offset), envelope, partial(ack, share, offset), partial(begin, offset)
                     )
 
-    async def _ack(self, share: Share, offset: int) -> None:
-        share.done(offset)
-        self.progress.set()
+    def _ack(self, share: Share, offset: int) -> Awaitable[None]:
+        share.held.pop(offset, None)
+        if not self.progress.is_set():
+            self.progress.set()
+        return DONE
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Nothing to do: a share begins with its first message."""
+        """Say in the log when the last topic is gone, and when one is back. A share begins with a message."""
+        homeless = not self.consumer.subscription()
+        if homeless and not self.homeless:
+            LOG.error("BROKER expected a Kafka topic for %s, got none any more. Fix: create it", self.pattern)
+        if self.homeless and not homeless:
+            LOG.warning("A Kafka topic for %s is there again", self.pattern)
+        self.homeless = homeless
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Finish and commit what has begun; let the rest go."""
@@ -185,8 +206,12 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 async with asyncio.timeout(COMMIT_SECONDS):
                     await self.consumer.commit(ahead)
-            except (KafkaError, TimeoutError):
+            except CommitFailedError:
                 return False
+            except (KafkaError, TimeoutError) as error:
+                self.settling.note(error)
+                return False
+            self.settling.calm()
             for place, offset in ahead.items():
                 if place in self.shares:
                     self.shares[place].committed = offset

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
-from ampybus_contract.bindings.transport import Incoming, Span, nothing
+from ampybus_contract.bindings.transport import Incoming, Position, Span, nothing
 from ampybus_contract.brokers.memory import MemoryBroker, MemoryConsumer
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.pattern import matches
 from ampybus_contract.errors import BrokerError, PublishError
 
 PUBLISH_SECONDS = 2.0
+WHOLE = ""
 
 
 class MemoryTransport:
@@ -68,15 +69,15 @@ class MemoryTransport:
             if late_enough and (span.end is None or at <= span.end) and matches(pattern, envelope.topic):
                 yield Incoming(position, envelope, nothing)
 
-    async def follow(self, pattern: str, after: int | None) -> AsyncIterator[Incoming]:
-        """From the list of what is stored."""
+    async def follow(self, pattern: str, after: Mapping[str, int]) -> AsyncIterator[Incoming]:
+        """From the list of what is stored, which is one part."""
         if self.broker is None:
             raise BrokerError("BROKER expected an open binding, got a closed one. Fix: start it")
-        broker, position = self.broker, 0 if after is None else after + 1
+        broker, position = self.broker, after.get(WHOLE, -1) + 1
         while True:
             while position < len(broker.stored):
                 if matches(pattern, broker.stored[position].topic):
-                    yield Incoming(position, broker.stored[position], nothing)
+                    yield Incoming(Position(WHOLE, position), broker.stored[position], nothing)
                 position += 1
             await broker.grown.wait()
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -16,16 +16,17 @@ import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from ampybus_contract.bindings.nats_acks import DeniedError, NatsAcks
+from ampybus_contract.bindings.nats_acks import NatsAcks
 from ampybus_contract.bindings.nats_pull import ACK_WAIT_SECONDS, BATCH, NatsPull, incoming_of, prolonging
+from ampybus_contract.bindings.nats_refusals import refused, uncovered, unreadable, unsent
 from ampybus_contract.bindings.nats_requests import NatsRequests, SharedConsumer, requests
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
-from ampybus_contract.bindings.transport import Incoming, Span, nothing
-from ampybus_contract.brokers.nats_client import NatsClient, PlainTextError, servers
+from ampybus_contract.bindings.transport import Incoming, Position, Span, nothing
+from ampybus_contract.brokers.nats_client import NatsClient, PlainTextError
 from ampybus_contract.brokers.tls import files_for
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.envelope import Envelope
-from ampybus_contract.errors import BrokerError, PublishError
+from ampybus_contract.errors import BrokerError
 
 CONNECT_SECONDS = 5.0
 RECONNECTS = -1
@@ -34,7 +35,8 @@ PUBLISH_SECONDS = 2.0
 NAMES_KEPT = 1_024
 READER_SECONDS = 3_600.0
 READ_SECONDS = 5.0
-CLOSE_SECONDS = 3.0
+NO_STREAM = 10059
+WHOLE = ""
 
 
 @dataclass(slots=True)
@@ -83,25 +85,28 @@ class NatsTransport:
         tls = files_for(endpoint.url, endpoint.tls)
         context = None if tls is None else tls.context(self.contract.security.tls_minimum)
         client = NatsClient()
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS), self._unless(denial):
-                await client.connect(
-                    servers(endpoint.url),
-                    max_reconnect_attempts=RECONNECTS,
-                    reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # declared as int, taken as seconds
-                    error_cb=self._hear,
-                    inbox_prefix=endpoint.inbox,
-                    tls=context,
-                )
-                acks = NatsAcks(client, PUBLISH_SECONDS)
-                await acks.open()
-        except (OSError, nats.errors.Error, TimeoutError) as error:
-            await client.end(CLOSE_SECONDS)
-            raise BrokerError(
-                "BROKER expected a NATS server that lets this user in, got "
-                f"{denial.words or type(error).__name__}. Fix: start nats-server -js, see user, password and "
-                "certificates"
-            ) from error
+        async with contextlib.AsyncExitStack() as ends:
+            ends.push_async_callback(client.end)
+            try:
+                async with self._unless(denial):
+                    await client.reach(
+                        endpoint.url,
+                        CONNECT_SECONDS,
+                        max_reconnect_attempts=RECONNECTS,
+                        reconnect_time_wait=RECONNECT_SECONDS,
+                        error_cb=self._hear,
+                        inbox_prefix=endpoint.inbox,
+                        tls=context,
+                    )
+                    acks = NatsAcks(client, PUBLISH_SECONDS)
+                    await acks.open()
+            except (OSError, nats.errors.Error, TimeoutError) as error:
+                got = denial.words or type(error).__name__
+                raise BrokerError(
+                    f"BROKER expected a NATS server that lets this user in, got {got}. Fix: start "
+                    "nats-server -js, see user, password and certificates"
+                ) from error
+            ends.pop_all()
         self.client, self.acks, self.stream = client, acks, endpoint.stream
         self._prolonging = asyncio.create_task(prolonging(self._pulls))
 
@@ -128,7 +133,7 @@ class NatsTransport:
     async def send(self, envelope: Envelope, act: str = "") -> None:
         """Store and wait for the ack. Raises PublishError: indefinite on a timeout, definite on a refusal."""
         if self.acks is None:
-            raise _refused("an open binding", "a closed one", "start it")
+            raise refused("an open binding", "a closed one", "start it")
         headers = dict(envelope.headers.plain)
         rule = self.contract.nats
         if rule.deduplication_value in headers:
@@ -136,23 +141,8 @@ class NatsTransport:
         self._refuse(headers, envelope)
         try:
             await self.acks.publish(envelope.topic, envelope.payload, headers)
-        except DeniedError as error:
-            raise _refused(
-                "a user who may publish to the topic", str(error), "see the user's permissions"
-            ) from error
-        except nats.js.errors.NoStreamResponseError as error:
-            raise _refused(
-                "a stream that covers the topic", "no answer", "create it, start the server with -js"
-            ) from error
-        except (nats.errors.BadSubjectError, nats.errors.MaxPayloadError, nats.js.errors.APIError) as error:
-            fix = "see the server's words; where it is full, give it or the stream more room"
-            raise _refused("an accepted message", str(error), fix) from error
         except (nats.errors.Error, TimeoutError) as error:
-            raise PublishError(
-                f"PUBLISH expected an ack within {PUBLISH_SECONDS} s, got {type(error).__name__}: "
-                "the message may be stored. Fix: publish again with the same message_id",
-                definite=False,
-            ) from error
+            raise unsent(error, PUBLISH_SECONDS) from error
 
     def _refuse(self, headers: dict[str, str], envelope: Envelope) -> None:
         """Refuse what NATS would change or cut the connection for."""
@@ -161,17 +151,22 @@ class NatsTransport:
             worst = next(
                 item for item in headers.items() if not _travel(item[:1]) or item[1] != item[1].strip()
             )
-            raise _refused("a header that NATS keeps as it is", "{!r}: {!r}".format(*worst), "strip it")
+            raise refused("a header that NATS keeps as it is", "{!r}: {!r}".format(*worst), "strip it")
         words = "".join([*headers, *values])
         block = len("NATS/1.0\r\n\r\n") + len(words.encode()) + len(": \r\n") * len(headers)
         block *= self.contract.nats.max_payload_counts_headers
         limit = self.client.max_payload if self.client else 0
         if block + len(envelope.payload) > limit:
             got = f"{block} + {len(envelope.payload)} bytes"
-            raise _refused(f"headers and payload within {limit} bytes", got, "use the pointer pattern")
+            raise refused(f"headers and payload within {limit} bytes", got, "use the pointer pattern")
 
     async def consume(self, subscription: Subscription) -> AsyncIterator[Incoming]:
-        """Attach a durable pull consumer, whose clients take turns (nats-server 2.11 or newer)."""
+        """Attach a durable pull consumer, whose clients take turns (nats-server 2.11 or newer).
+
+        Raises BrokerError where the stream is not there or has other subjects, or the group's consumer has
+        another pattern.
+        """
+        await self._see_covered(subscription.pattern)
         durable = self._durable(subscription.group)
         denial = _Denial(f".{self.stream}.")
         try:
@@ -186,11 +181,15 @@ class NatsTransport:
                         max_ack_pending=self.contract.backpressure.in_flight,
                     )
                 )
+                taken = (await asked.info()).config.filter_subject
         except (nats.errors.Error, TimeoutError) as error:
+            raise self._no_stream(error, denial.words) from error
+        if taken != subscription.pattern:
+            await asked.close()
             raise BrokerError(
-                f"BROKER expected the stream {self.stream}, got {denial.words or error}. "
-                "Fix: create it, start with -js, see the user's permissions"
-            ) from error
+                f"BROKER expected {subscription.pattern} for the consumer {durable}, got {taken}, which it "
+                "was made with. Fix: take another group, or delete the consumer where nobody uses it"
+            )
         pull = self._pull(asked)
         self._pulls.append(pull)
         return pull.messages()
@@ -219,16 +218,41 @@ class NatsTransport:
     def _durable(self, group: str) -> str:
         return re.sub(r"[^A-Za-z0-9_-]", "_", f"{self.stream}_{group}")
 
+    async def _see_covered(self, pattern: str) -> None:
+        """Raise BrokerError where the stream has nothing under a pattern, whatever is published.
+
+        So does no answer. A user who may not ask for the stream's subjects is let go on, and a missing stream
+        is not seen here.
+        """
+        assert self.client is not None
+        denial = _Denial(f"STREAM.INFO.{self.stream}")
+        try:
+            async with self._unless(denial):
+                found = await self.client.jetstream(timeout=READ_SECONDS).stream_info(self.stream)
+        except (nats.errors.Error, TimeoutError) as error:
+            if isinstance(error, TimeoutError) and not denial.words:
+                raise self._no_stream(error) from error
+            return
+        wrong = uncovered(self.stream, found.config.subjects or [], pattern)
+        if wrong is not None:
+            raise wrong
+
+    def _no_stream(self, error: Exception, denied: str = "") -> BrokerError:
+        return unreadable(f"the stream {self.stream}", error, denied)
+
     async def lag(self, group: str) -> int:
-        """Pending and unacknowledged, as the server tells. Raises BrokerError where it does not."""
+        """Pending and unacknowledged, as the server tells, 0 for a group that it does not know.
+
+        Raises BrokerError where it does not tell, or the stream is not there.
+        """
         try:
             info = await self._jetstream.consumer_info(self.stream, self._durable(group))
-        except nats.js.errors.NotFoundError:
+        except nats.js.errors.NotFoundError as error:
+            if error.err_code == NO_STREAM:
+                raise self._no_stream(error) from error
             return 0
         except (nats.errors.Error, TimeoutError) as error:
-            raise BrokerError(
-                f"BROKER expected the state of {group}, got {type(error).__name__}. Fix: see that it runs"
-            ) from error
+            raise unreadable(f"the state of {group}", error) from error
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
     async def read(self, pattern: str, span: Span) -> AsyncIterator[Incoming]:
@@ -263,26 +287,25 @@ class NatsTransport:
                 await asked.close()
                 await self._jetstream.delete_consumer(self.stream, asked.consumer)
         except (nats.errors.Error, TimeoutError) as error:
-            raise BrokerError(
-                f"BROKER expected to read {self.stream}, got {error or type(error).__name__}. "
-                "Fix: create it, see that the server runs"
-            ) from error
+            raise unreadable(f"to read {self.stream}", error) from error
 
-    async def follow(self, pattern: str, after: int | None) -> AsyncIterator[Incoming]:
+    async def follow(self, pattern: str, after: Mapping[str, int]) -> AsyncIterator[Incoming]:
         """By a consumer that nothing is acknowledged to; the server drops it some time after the last pull.
 
-        After a reconnect by another one, which begins where this one ended. Raises BrokerError where the
-        stream is not there.
+        After a reconnect by another one, which begins where this one ended. The stream is one part, numbered
+        by its sequence. Raises BrokerError where the stream is not there or has other subjects.
         """
+        await self._see_covered(pattern)
+        last = after.get(WHOLE)
         while True:
-            pull = self._pull(await self._from(pattern, after), acknowledged=False)
+            pull = self._pull(await self._from(pattern, last), acknowledged=False)
             connection = pull.connection
             async for incoming in pull.messages():
                 if pull.connection != connection:
                     break
                 assert isinstance(incoming.position, int)
-                after = incoming.position
-                yield replace(incoming, ack=nothing)
+                last = incoming.position
+                yield replace(incoming, position=Position(WHOLE, last), ack=nothing)
             else:
                 return
 
@@ -295,12 +318,10 @@ class NatsTransport:
         try:
             return await self._requests(config)
         except (nats.errors.Error, TimeoutError) as error:
-            raise BrokerError(
-                f"BROKER expected the stream {self.stream}, got {error}. Fix: create it, start with -js"
-            ) from error
+            raise self._no_stream(error) from error
 
     async def close(self) -> None:
-        """Disconnect, within ``CLOSE_SECONDS`` also from a server that is gone."""
+        """Disconnect, within seconds also from a server that is gone."""
         client, acks = self.client, self.acks
         self.client = self.acks = None
         if acks is not None:
@@ -311,14 +332,10 @@ class NatsTransport:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         if client is not None:
-            await client.end(CLOSE_SECONDS)
+            await client.end()
 
 
 @lru_cache(maxsize=NAMES_KEPT)
 def _travel(names: tuple[str, ...]) -> bool:
     """Whether NATS keeps the names of headers as they are."""
     return not any(not name or re.search(r"[\s:]", name) for name in names)
-
-
-def _refused(expected: str, got: str, fix: str) -> PublishError:
-    return PublishError(f"PUBLISH expected {expected}, got {got}. Fix: {fix}", definite=True)

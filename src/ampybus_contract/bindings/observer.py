@@ -10,7 +10,15 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 
 
 class Observer:
-    """Sees nothing. ``Telemetry`` makes metrics, log records and spans of these calls."""
+    """Sees nothing. ``Telemetry`` makes metrics, log records and spans of these calls.
+
+    One that is ``blind`` does not need to be told; whoever looks at anything is not.
+    """
+
+    blind = True
+
+    def __init_subclass__(cls) -> None:
+        cls.blind = False
 
     def publishing(self, envelope: Envelope) -> AbstractContextManager[Envelope]:
         """Around a publish; gives the envelope to send. An exception means that it is not known as stored."""

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
 from ampybus_contract.bindings.backpressure import Throttle
 from ampybus_contract.bindings.checkpoints import CheckpointGroup, Checkpoints
@@ -29,12 +29,14 @@ from ampybus_contract.bindings.transport import (
     Span,
     Transport,
 )
+from ampybus_contract.bindings.turns import Turns
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.contract.model import RetryRule
 from ampybus_contract.envelope import Envelope, Topic
 from ampybus_contract.envelope.digest import decoded_digest
 from ampybus_contract.errors import BlobError, BrokerError, PublishError, TopicError
-from ampybus_contract.validation import Finding, validate
+from ampybus_contract.validation import Finding, validate, validator
+from ampybus_contract.validation.subscribable import see_group, see_pattern
 
 if TYPE_CHECKING:
     from ampybus_contract.bindings.pointers import Pointers
@@ -43,6 +45,7 @@ STOP_SECONDS = 5.0
 PUBLISH_ATTEMPTS = 2
 REDRIVE_SECONDS = 2.0
 LAG_SECONDS = 1.0
+TOPICS_KEPT = 16_384
 CAPABILITIES = frozenset(
     {"retry", "deduplication", "dlq", "redrive", "durable_effects", "backpressure", "pointer", "kill"}
     | {"metrics", "logs", "tracing"}
@@ -72,11 +75,13 @@ class ReferenceBinding:
         self.observer = observer or Observer()
         self.watched = observer is not None
         self.pointers: Pointers | None = None
-        self.turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.turns = Turns()
         self.contract = contract or default_contract()
+        self.clean = validator(self.contract).fast.clean
         self.throttle = Throttle(self.contract)
         self.random = random.Random(seed)
         self.groups: list[ConsumerGroup] = []
+        self.replayed: list[ConsumerGroup] = []
         self.effects: EffectStore = MemoryEffects(self.contract.effects_remembered)
         self.checkpoints: Checkpoints | None = None
         self.state: Path | None = None
@@ -106,7 +111,7 @@ class ReferenceBinding:
         self.effects = self.effect_store(endpoint)
         if not self.watched and endpoint.telemetry is not None:
             self.observer = self.telemetry(endpoint.telemetry)
-        if type(self.observer) is not Observer:
+        if not self.observer.blind:
             self.measuring = asyncio.create_task(self._measure_again())
 
     def pointers_below(self, base: str) -> Pointers:
@@ -123,12 +128,18 @@ class ReferenceBinding:
 
     async def publish(self, envelope: Envelope) -> None:
         """Store an envelope. Raises PublishError, definite where a MUST is broken (nothing is sent)."""
-        broken = self.broken(envelope)
+        broken = () if self.clean(envelope) else self.broken(envelope)
         if broken:
             words = "; ".join(f"{item.requirement} {item.where}: {item.hint}" for item in broken)
             raise PublishError(f"PUBLISH expected an envelope of the contract, got {words}", definite=True)
-        await self.throttle.admit(envelope.topic.split(".")[2])
-        with self.observer.publishing(await self.packed(envelope)) as traced:
+        if not self.throttle.calm:
+            await self.throttle.admit(envelope.topic.split(".")[2])
+        if self.pointers is not None:
+            envelope = await self.packed(envelope, self.pointers)
+        if self.observer.blind:
+            await self.send(envelope)
+            return
+        with self.observer.publishing(envelope) as traced:
             await self.send(traced)
 
     def broken(self, envelope: Envelope) -> list[Finding]:
@@ -138,12 +149,10 @@ class ReferenceBinding:
         found = validate(envelope, self.contract)
         return [item for item in found if item.level == "MUST" and item.requirement != size]
 
-    async def packed(self, envelope: Envelope) -> Envelope:
+    async def packed(self, envelope: Envelope, pointers: Pointers) -> Envelope:
         """The envelope to send: a pointer where the payload is too large. Raises PublishError, definite."""
-        if self.pointers is None:
-            return envelope
         try:
-            return await self.pointers.outgoing(envelope)
+            return await pointers.outgoing(envelope)
         except BlobError as error:
             raise PublishError(
                 f"PUBLISH expected to store the payload, got {error}", definite=True
@@ -201,6 +210,7 @@ class ReferenceBinding:
 
         A letter without an origin in its own environment stays where it is (D5).
         """
+        see_pattern(pattern, self.contract)
         group = f"redrive {pattern}"
         messages = await self.transport.consume(Subscription(pattern, group))
         done = 0
@@ -255,7 +265,7 @@ class ReferenceBinding:
 
     async def kill(self) -> None:
         """Let everything go at once, as a killed process does."""
-        for group in self.groups:
+        for group in (*self.groups, *self.replayed):
             await group.kill()
         await self.close()
 
@@ -270,28 +280,48 @@ class ReferenceBinding:
             self.checkpoints.close()
 
     async def resume(self, subscription: Subscription, handler: Handler) -> None:
-        """Hand over what is stored after the group's checkpoint, and then what comes (D27)."""
+        """Hand over what is stored after the group's checkpoint, and then what comes (D27).
+
+        Raises SubscriptionError where nothing could come, CheckpointError where the checkpoints are no use.
+        """
         assert isinstance(self.transport, Follows)
+        self.see(subscription)
         if self.checkpoints is None:
             self.checkpoints = Checkpoints(self.state and self.state / "checkpoints.sqlite")
         group = self.checkpoint_group_class(self, subscription.group, handler, self.checkpoints)
-        followed = self.transport.follow(subscription.pattern, group.everything)
+        followed = self.transport.follow(subscription.pattern, group.after)
         await group.start(group.unsettled(followed))
         self.groups.append(group)
 
     async def subscribe(self, subscription: Subscription, handler: Handler) -> None:
-        """Hand every message of the group to the handler: keys side by side, each key in order."""
+        """Hand every message of the group to the handler: keys side by side, each key in order.
+
+        Raises SubscriptionError where nothing could come, BrokerError where the broker does not let it.
+        """
+        self.see(subscription)
         group = self.group_class(self, subscription.group, handler)
         await group.start(await self.transport.consume(subscription))
         self.groups.append(group)
 
+    def see(self, subscription: Subscription) -> None:
+        """Return where a subscription can get something, else raise SubscriptionError."""
+        see_pattern(subscription.pattern, self.contract)
+        see_group(subscription.group)
+
     async def take_replays(self, subscription: Subscription, handler: Handler) -> None:
         """Hand the sink what requests on the control topic ask for, from now on."""
-        await self.replayer_class(self, subscription, handler).start()
+        self.see(subscription)
+        replayer = self.replayer_class(self, subscription, handler)
+        self.replayed.append(replayer.group)
+        await replayer.start()
 
     async def capture(self, pattern: str, session: Path) -> None:
-        """Write what is stored under a pattern into a session file (D37). Raises BrokerError."""
+        """Write what is stored under a pattern into a session file (D37).
+
+        Raises SubscriptionError where nothing could be there, BrokerError where the broker does not give it.
+        """
         assert isinstance(self.transport, Reads)
+        see_pattern(pattern, self.contract)
         found = [item.envelope async for item in self.transport.read(pattern, Span(None, None))]
         write_session(session, pattern, found, self.contract)
 
@@ -299,16 +329,12 @@ class ReferenceBinding:
         """What is wrong with a session file, by the numbers of records. Raises HistoryError."""
         return damages(session)
 
-    def alone(self, group: str, identities: Sequence[str]) -> asyncio.Lock:
-        """Held while a group settles a message, so that it is not applied live and replayed at once."""
-        return self.turns.setdefault(f"{group} {identities[:1]}", asyncio.Lock())
-
     async def stop(self) -> None:
         """Finish what is in hand, for ``STOP_SECONDS`` at most; the rest comes again to the next consumer."""
         self.throttle.close()
         try:
             async with asyncio.TaskGroup() as tasks:
-                for group in self.groups:
+                for group in (*self.groups, *self.replayed):
                     tasks.create_task(group.stop(STOP_SECONDS))
             await self.measure()
             await self.leave([group.name for group in self.groups])
@@ -317,31 +343,32 @@ class ReferenceBinding:
 
     def lane(self, envelope: Envelope) -> str:
         """What orders an envelope: its key within its topic's environment and domain."""
-        return "|".join((*envelope.topic.split(".")[1:3], envelope.headers.get("partition_key", "")))
+        return _family(envelope.topic) + envelope.headers.plain.get("partition_key", "")
 
     def identities(self, envelope: Envelope) -> list[str]:
         """The names under which an effect is remembered: the id, and the dedupe key in its domain (D23)."""
+        headers = envelope.headers.plain
         found = []
-        if "message_id" in envelope.headers:
-            found.append(f"id {envelope.headers['message_id'].lower()}")
-        if "dedupe_key" in envelope.headers:
+        if "message_id" in headers:
+            found.append(f"id {headers['message_id'].lower()}")
+        if "dedupe_key" in headers:
             env, domain = envelope.topic.split(".")[1:3]
-            found.append(f"dedupe {env} {domain} {envelope.headers['dedupe_key']}")
+            found.append(f"dedupe {env} {domain} {headers['dedupe_key']}")
         return found
 
     def poison(self, envelope: Envelope) -> tuple[str, str] | None:
         """The reason kind and detail for which an envelope can never be handled, or None."""
-        rule = self.contract.dead_letter
         broken = self.broken(envelope)
-        for item in sorted(broken, key=lambda item: item.requirement not in rule.decode_requirements):
-            kind = "undecodable" if item.requirement in rule.decode_requirements else "violation"
-            return kind, f"{item.requirement} {item.where}"
-        return None
+        if not broken:
+            return None
+        rule = self.contract.dead_letter
+        item = min(broken, key=lambda item: item.requirement not in rule.decode_requirements)
+        kind = "undecodable" if item.requirement in rule.decode_requirements else "violation"
+        return kind, f"{item.requirement} {item.where}"
 
     def is_dead_letter(self, envelope: Envelope) -> bool:
         """Whether an envelope was dead-lettered already, and so is never again (D25)."""
-        parts = envelope.topic.split(".")
-        domain = self.contract.domains.get(parts[2]) if len(parts) > 2 else None
+        domain = self.contract.domains.get(_domain(envelope.topic))
         return domain is not None and domain.carries is not None
 
     def dead_letter(self, envelope: Envelope, kind: str, detail: str) -> Envelope:
@@ -368,9 +395,21 @@ class ReferenceBinding:
 
     def retry_rule(self, envelope: Envelope) -> RetryRule:
         """How often, after which pauses, an envelope of a declared domain is tried (D24)."""
-        return self.contract.retry_of(envelope.topic.split(".")[2])
+        return self.contract.retry_of(_domain(envelope.topic))
 
     def backoff(self, rule: RetryRule, attempt: int) -> float:
         """Seconds to wait after failed attempt number ``attempt``, from 1: growing, capped, jittered."""
         pause = min(rule.backoff_initial * rule.backoff_factor ** (attempt - 1), rule.backoff_max)
         return pause * (1 - rule.jitter * self.random.random())
+
+
+@lru_cache(TOPICS_KEPT)
+def _family(topic: str) -> str:
+    """Environment and domain of a topic, each with a separator behind."""
+    return "".join(f"{token}|" for token in topic.split(".")[1:3])
+
+
+@lru_cache(TOPICS_KEPT)
+def _domain(topic: str) -> str:
+    """The domain of a topic; empty where it names none."""
+    return "".join(topic.split(".")[2:3])

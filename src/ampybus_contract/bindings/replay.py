@@ -116,6 +116,7 @@ class Replayer:
         async with aclosing(self.records(request)) as records:
             async for incoming in records:
                 await self.group.settle(incoming)
+        await self.group.drained()
         return Settlement.OK
 
     async def records(self, request: Request) -> AsyncGenerator[Incoming, None]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.envelope import Envelope
@@ -19,6 +19,16 @@ async def nothing() -> None:
     """An acknowledgement that nobody waits for."""
 
 
+class _Done:
+    """Something to await that is over already, for half of what a coroutine costs."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return iter(())  # type: ignore[return-value]
+
+
+DONE = _Done()
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """From when to when by the broker's time of storing, in nanoseconds since the epoch; None is open."""
@@ -27,7 +37,17 @@ class Span:
     end: int | None
 
 
-@dataclass(frozen=True, slots=True)
+class Position(NamedTuple):
+    """A place in a stream: the part whose order it is in, and a number that rises within the part."""
+
+    part: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.part}:{self.number}" if self.part else str(self.number)
+
+
+@dataclass(slots=True)
 class Incoming:
     """A message as it came, its position in the stream, and the way to acknowledge it.
 
@@ -40,6 +60,10 @@ class Incoming:
     ack: Callable[[], Awaitable[None]]
     begin: Callable[[], bool] = always
     behind: int = 0
+
+    def renew(self, again: Incoming) -> None:
+        """Take over the handles of the same message that the broker sent again: they hold longer."""
+        self.ack, self.begin = again.ack, again.begin
 
 
 class Transport(Protocol):
@@ -105,10 +129,13 @@ class Measures(Protocol):
 
 @runtime_checkable
 class Follows(Protocol):
-    """A transport whose positions are whole numbers, and that hands out what is stored after one of them."""
+    """A transport that hands out what is stored after a position in each part of a stream."""
 
-    def follow(self, pattern: str, after: int | None) -> AsyncIterator[Incoming]:
-        """What is stored under a pattern, in stored order, and then what comes, without end.
+    def follow(self, pattern: str, after: Mapping[str, int]) -> AsyncIterator[Incoming]:
+        """What is stored under a pattern, and then what comes, until the transport is closed.
 
-        ``after`` is the last position not to hand out, None for all. Nothing is acknowledged to the broker.
+        Every position is a ``Position``; each part is in stored order, and parts come in any order. ``after``
+        is the last number of a part not to hand out; a part that it does not name, because it is new, comes
+        from its first record on. A number that is not above the one before it in its part says that the part
+        began anew. Nothing is acknowledged to the broker.
         """

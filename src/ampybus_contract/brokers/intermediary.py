@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 from ampybus_contract.brokers.certificates import HOST, OTHER_HOST, Authority, replace_file
 from ampybus_contract.brokers.endpoint import Endpoint
+from ampybus_contract.brokers.listener import Listener
 from ampybus_contract.brokers.location import first_server
 from ampybus_contract.brokers.tls import TlsFiles, version
 
@@ -73,13 +74,12 @@ async def intermediary(endpoint: Endpoint, minimum: str, disguise: Disguise) -> 
         shown, own = _shown(Path(directory), files, disguise, minimum)
         found = Intermediary("", shown)
         relay = _Relay(server, files.loaded(minimum), own, greets, found)
-        listener = await asyncio.start_server(relay.accept, HOST, 0, ssl=None if greets else own)
-        found.place = f"{HOST}:{listener.sockets[0].getsockname()[1]}"
+        listener = Listener(relay.serve, HOST)
+        found.place = f"{HOST}:{listener.port}"
         try:
             yield found
         finally:
-            listener.close()
-            await relay.close()
+            await asyncio.gather(*listener.end(), return_exceptions=True)
 
 
 def _shown(
@@ -131,28 +131,16 @@ class _Relay:
         self.own = own
         self.greets = greets
         self.found = found
-        self.tasks: set[asyncio.Task[None]] = set()
 
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
-    async def close(self) -> None:
-        tasks = [*self.tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry a client's connection until one side ends it, or it is cancelled."""
         with contextlib.suppress(OSError, TimeoutError):
             async with contextlib.AsyncExitStack() as ends:
                 ends.callback(writer.transport.abort)
                 async with asyncio.timeout(HANDSHAKE_SECONDS):
-                    there = await self._connect()
+                    there = await asyncio.open_connection(*self.server)
                     ends.callback(there[1].transport.abort)
-                    if self.greets:
-                        await self._greet(writer, *there)
+                    await (self._greet if self.greets else self._begin)(writer, *there)
                 async with asyncio.TaskGroup() as tasks:
                     carrying = tasks.create_task(self._carry(reader, there[1], True))
                     answering = tasks.create_task(self._carry(there[0], writer, False))
@@ -160,10 +148,12 @@ class _Relay:
                     carrying.cancel()
                     answering.cancel()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self.greets:
-            return await asyncio.open_connection(*self.server)
-        return await asyncio.open_connection(*self.server, ssl=self.upstream, server_hostname=self.server[0])
+    async def _begin(
+        self, writer: asyncio.StreamWriter, _reader: asyncio.StreamReader, there: asyncio.StreamWriter
+    ) -> None:
+        """Speak TLS to the server from the first byte on, and to the client what is shown to it."""
+        await there.start_tls(self.upstream, server_hostname=self.server[0])
+        await self._show(writer)
 
     async def _greet(
         self, writer: asyncio.StreamWriter, reader: asyncio.StreamReader, there: asyncio.StreamWriter
@@ -174,8 +164,14 @@ class _Relay:
         said.pop("connect_urls", None)
         said |= {"tls_required": self.own is not None, "tls_verify": False, "tls_available": False}
         writer.write(GREETING + json.dumps(said).encode() + b"\r\n")
+        await self._show(writer)
+
+    async def _show(self, writer: asyncio.StreamWriter) -> None:
+        """Begin what the client is shown: TLS, or nothing; its reading was paused until now."""
         if self.own is not None:
             await writer.start_tls(self.own)
+        else:
+            writer.transport.resume_reading()  # type: ignore[attr-defined]  # a transport both ways, typed as one way
 
     async def _carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, from_client: bool

@@ -105,22 +105,24 @@ class KafkaServer(OwnedServer):
         self.start_again(self.start, self._start.ready_seconds)
 
 
-def kafka_server(tls: bool = False) -> AbstractContextManager[KafkaServer]:
+def kafka_server(tls: bool = False, settings: str = "") -> AbstractContextManager[KafkaServer]:
     """Start a server on free loopback ports and end it, with its data, with the block; its log is kept.
 
     An acknowledged message survives a kill of the process. With ``tls`` it takes TLS only, and clients with
-    a certificate only: those of ``certificates``, made for it. Raises BrokerError where Kafka cannot be had,
-    ends early, or is not ready within ``READY_SECONDS``.
+    a certificate only: those of ``certificates``, made for it. ``settings`` are lines after the server's own
+    configuration; of two lines with one name the last one counts. Raises BrokerError where Kafka cannot be
+    had, ends early, or is not ready within ``READY_SECONDS``.
     """
-    return on_a_free_port(lambda: _start(kafka_distribution(), tls))
+    return on_a_free_port(lambda: _start(kafka_distribution(), tls, settings))
 
 
 @contextlib.contextmanager
-def _start(distribution: KafkaDistribution, tls: bool) -> Iterator[KafkaServer]:
+def _start(distribution: KafkaDistribution, tls: bool, settings: str) -> Iterator[KafkaServer]:
     with ServerDirectory("kafka") as directory, kept_port() as link, contextlib.ExitStack() as end:
         client, linked, controller = free_ports(3)
         certificates = Certificates(directory) if tls else None
-        config = _configured(distribution, directory, (client, linked, link, controller), certificates)
+        ports = client, linked, link, controller
+        config = _configured(distribution, directory, ports, certificates, settings)
         command = distribution.command(directory, "kafka.Kafka", str(config))
         server = KafkaServer(
             f"{'kafkas' if tls else 'kafka'}://127.0.0.1:{client}",
@@ -168,6 +170,7 @@ def _configured(
     directory: Path,
     ports: tuple[int, int, int, int],
     certificates: Certificates | None,
+    settings: str,
 ) -> Path:
     config = directory / "server.properties"
     client, linked, link, controller = ports
@@ -186,6 +189,7 @@ def _configured(
             message_bytes=MESSAGE_BYTES,
         )
         + secured
+        + settings
     )
     cluster = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=").replace("-", "A")
     words = distribution.command(

@@ -45,6 +45,9 @@ SHOWN = {
     "message.max.bytes": "max message bytes",
     "default.replication.factor": "replicas",
     "min.insync.replicas": "in sync at least",
+    "log.flush.interval.messages": "flush after messages",
+    "log.flush.interval.ms": "flush after ms",
+    "log.retention.ms": "retention ms",
 }
 
 
@@ -277,7 +280,7 @@ class KafkaSource:
             "brokers": str(len(brokers)),
             "partitions": str(PARTITIONS),
             "acks": "all",
-            **{shown: found[name] for name, shown in SHOWN.items() if found.get(name)},
+            **{shown: found[name] or "not set" for name, shown in SHOWN.items() if name in found},
             **({"tls": f"{self.contract.security.tls_minimum} or newer"} if "tls" in self.levers else {}),
             **({"client certificate": "required"} if "mtls" in self.levers else {}),
         }

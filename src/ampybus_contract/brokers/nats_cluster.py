@@ -64,7 +64,7 @@ def _start() -> Iterator[NatsCluster]:
             settings = CLUSTER.format(name=f"n{number}", port=port, routes=routes)
             servers[f"n{number}"] = running.enter_context(nats_server(settings=settings))
         cluster = NatsCluster(servers)
-        asyncio.run(_ready(cluster.url.split(",")))
+        asyncio.run(_ready(cluster.url))
         yield cluster
 
 
@@ -76,10 +76,10 @@ def _free_ports(count: int) -> Sequence[int]:
         return [end.getsockname()[1] for end in found]
 
 
-async def _ready(urls: Sequence[str]) -> None:
+async def _ready(url: str) -> None:
     """Wait until the servers found each other and a leader: until they take a stream of three replicas."""
     client = NatsClient()
-    await client.connect([*urls], allow_reconnect=False)
+    await client.reach(url, READY_SECONDS, allow_reconnect=False)
     try:
         jetstream = client.jetstream(timeout=ANSWER_SECONDS)
         deadline = time.monotonic() + READY_SECONDS
@@ -96,4 +96,4 @@ async def _ready(urls: Sequence[str]) -> None:
                     ) from error
             await asyncio.sleep(PAUSE_SECONDS)
     finally:
-        await client.close()
+        await client.end()

@@ -59,4 +59,5 @@ def given_nats(url: str, contract: Contract) -> Iterator[Broker]:
     name = "NATS JetStream"
     source = NatsSource(given.url, contract.topic.prefix, name, given.tls, minimum, mapping=contract.nats)
     source.verify()
+    source.ask_durability()
     yield source

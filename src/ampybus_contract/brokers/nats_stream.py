@@ -18,7 +18,8 @@ from nats.js import JetStreamContext
 from ampybus_contract.brokers.endpoint import Endpoint
 from ampybus_contract.brokers.levers import LEVERS
 from ampybus_contract.brokers.location import without_credentials
-from ampybus_contract.brokers.nats_client import NatsClient, servers
+from ampybus_contract.brokers.nats_client import NatsClient
+from ampybus_contract.brokers.nats_settings import durability
 from ampybus_contract.brokers.tls import TlsFiles, files_for
 from ampybus_contract.contract import default_contract
 from ampybus_contract.contract.chapters import NatsMapping
@@ -240,6 +241,14 @@ class NatsSource:
         """Connect and ask for JetStream once. Raises BrokerError, with what to do, where either fails."""
         self.settings = self.run(self._verify())
 
+    def ask_durability(self) -> None:
+        """Add to the settings what the server tells of them. Raises BrokerError where it is gone."""
+        self.settings = {**self.settings, **self.run(self._durability())}
+
+    async def _durability(self) -> Mapping[str, str]:
+        async with self._client() as client:
+            return await durability(client, self.replicas)
+
     async def _verify(self) -> Mapping[str, str]:
         async with self._client() as client:
             try:
@@ -307,15 +316,15 @@ class NatsSource:
 
         client, tls = NatsClient(), tls or self.tls
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await client.connect(
-                    servers(self.url),
-                    allow_reconnect=self.comes_back,
-                    max_reconnect_attempts=RECONNECTS if self.comes_back else 1,
-                    reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # declared as int, taken as seconds
-                    error_cb=quiet,
-                    tls=None if tls is None else tls.context(self.tls_minimum),
-                )
+            await client.reach(
+                self.url,
+                CONNECT_SECONDS,
+                allow_reconnect=self.comes_back,
+                max_reconnect_attempts=RECONNECTS if self.comes_back else 1,
+                reconnect_time_wait=RECONNECT_SECONDS,
+                error_cb=quiet,
+                tls=None if tls is None else tls.context(self.tls_minimum),
+            )
         except (OSError, nats.errors.Error, TimeoutError) as error:
             raise BrokerError(
                 f"BROKER expected a NATS server at {without_credentials(self.url)}, got "
@@ -324,7 +333,7 @@ class NatsSource:
         try:
             yield client
         finally:
-            await client.close()
+            await client.end()
 
 
 @contextmanager

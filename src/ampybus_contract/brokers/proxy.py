@@ -7,9 +7,11 @@ import contextlib
 import random
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, auto
+
+from ampybus_contract.brokers.listener import Listener
 
 CHUNK_BYTES = 65_536
 CHUNKS_UNDER_WAY = 256
@@ -163,7 +165,6 @@ class FaultProxy:
         self._states = {Direction.TO_SERVER: _State(), Direction.TO_CLIENT: _State()}
         self._connections: set[_Connection] = set()
         self._unserved: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._refusing = False
 
     def set(self, link: Link, direction: Direction = Direction.BOTH) -> None:
@@ -197,14 +198,10 @@ class FaultProxy:
         self._refusing = False
         self.set(Link())
 
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take a client's connection."""
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry a client's connection until it ends."""
         self._unserved.add(writer)
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.resume_reading()  # type: ignore[attr-defined]  # a transport both ways, typed as one way
         if self._refusing:
             self._refuse(writer)
             return
@@ -232,18 +229,18 @@ class FaultProxy:
         self._unserved.discard(writer)
         _reset(writer)
 
-    async def close(self) -> None:
-        """End every connection and wait for what was started."""
+    async def close(self, serving: Sequence[asyncio.Task[None]]) -> None:
+        """End every connection and wait for what was started; ``serving`` was told to end."""
         self._refusing = True
-        tasks = [*self._tasks, *(each.carrying for each in self._connections if each.carrying is not None)]
-        for task in tasks:
+        carrying = [each.carrying for each in self._connections if each.carrying is not None]
+        for task in carrying:
             task.cancel()
         writers = [*self._unserved, *(each.client for each in self._connections)]
         writers += [each.server for each in self._connections]
         for writer in writers:
             _reset(writer)
         ends = [writer.wait_closed() for writer in writers]
-        await asyncio.gather(*tasks, *ends, return_exceptions=True)
+        await asyncio.gather(*serving, *carrying, *ends, return_exceptions=True)
         self._connections.clear()
 
 
@@ -256,13 +253,12 @@ async def fault_proxy(
     ``own_port`` is where it listens, which may be kept free for it by a socket that shares it; 0 takes any.
     """
     proxy = FaultProxy((host, port), seed)
-    listener = await asyncio.start_server(proxy.accept, "127.0.0.1", own_port, reuse_port=own_port != 0)
-    proxy.port = listener.sockets[0].getsockname()[1]
+    listener = Listener(proxy.serve, "127.0.0.1", own_port, reuse_port=own_port != 0)
+    proxy.port = listener.port
     try:
         yield proxy
     finally:
-        listener.close()
-        await proxy.close()
+        await proxy.close(listener.end())
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 from ampybus_contract.exit_codes import CONFORMANT, FINDINGS
@@ -13,7 +15,7 @@ from ampybus_contract.report.comparison import compare, render_comparison
 from ampybus_contract.report.document import read_report
 from ampybus_contract.report.forms import form_of, write_report
 from ampybus_contract.report.statement import badge, statement
-from ampybus_contract.report.terminal import measured, render
+from ampybus_contract.report.terminal import folded, measured, render
 
 
 def add(commands: Any) -> None:
@@ -52,7 +54,8 @@ def _statement(options: argparse.Namespace) -> int:
 
 
 def _badge(options: argparse.Namespace) -> int:
-    return _print([json.dumps(badge(read_report(options.report)))])
+    print(json.dumps(badge(read_report(options.report))))
+    return CONFORMANT
 
 
 def _write(options: argparse.Namespace) -> int:
@@ -72,6 +75,6 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _print(lines: Iterable[str]) -> int:
-    for line in lines:
+    for line in folded(lines, get_terminal_size().columns) if sys.stdout.isatty() else lines:
         print(line)
     return CONFORMANT

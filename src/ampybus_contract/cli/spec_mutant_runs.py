@@ -5,40 +5,54 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from multiprocessing import get_context
 from pathlib import Path
 
+from ampybus_contract.cli.worker_pool import worker_pool
 from ampybus_contract.contract import Contract, data_directory, default_contract
-from ampybus_contract.exit_codes import CONFORMANT, FINDINGS
-from ampybus_contract.export.kill_page import DATA, PAGE, as_json, as_markdown, from_dict
+from ampybus_contract.exit_codes import CONFORMANT, FINDINGS, USAGE
+from ampybus_contract.export import spec_page
+from ampybus_contract.export.kill_page import DATA, PAGE, as_json, as_markdown, from_dict, published
 from ampybus_contract.golden import differences
 from ampybus_contract.harness.kill_matrix import Ground, ground
 from ampybus_contract.harness.spec_mutants import noticed, spec_mutants
 from ampybus_contract.harness.spec_survivors import explained, explanations, stale
 
+PUBLISH = "ampybus mutants --spec --publish"
+
 
 def run(options: argparse.Namespace) -> int:
-    """Print what notices each change, the survivors with their reasons, and those without."""
+    """Print what notices each change, the survivors with their reasons, and those without.
+
+    Without a filter, compare it with the published page, or publish it.
+    """
+    if options.publish and options.words:
+        print("ampybus: --publish takes the changes of the whole spec", file=sys.stderr)
+        return USAGE
     found: dict[str, str] = {}
     for name, notice in _noticed(options):
         found[name] = notice
         print(f"{name}: {notice or 'SURVIVED'}", flush=True)
     survivors = [name for name, notice in found.items() if not notice]
-    known = explanations()
+    known, whole = explanations(), not options.words
     problems = []
     for name in survivors:
         reason = explained(name, known)
         print(f"survivor {name}: {reason or 'NO REASON'}")
         if reason is None:
             problems.append(f"{name}: expected to be noticed or explained, got neither")
-    if not options.words:
+    if whole:
         problems += stale(survivors, known)
-    counts = Counter(notice.partition(":")[0].partition(" ")[0] for notice in found.values() if notice)
+        text = spec_page.as_markdown(found, known)
+        if options.publish:
+            spec_page.PAGE.write_text(text, encoding="utf-8")
+        elif not published(spec_page.PAGE, text):
+            problems.append(f"{spec_page.PAGE.name}: expected what was found. Fix: {PUBLISH}")
+    counts = Counter(spec_page.way(notice) for notice in found.values() if notice)
     told = ", ".join(f"{count} by {what}" for what, count in sorted(counts.items()))
     print("\n".join([*problems, f"{len(found)} changes: {told}; {len(survivors)} survived"]))
     return FINDINGS if problems else CONFORMANT
@@ -46,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _noticed(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     count = len(_chosen(options.words))
-    with ProcessPoolExecutor(options.jobs, get_context("spawn"), _start) as pool:
+    with worker_pool(options.jobs, _start) as pool:
         yield from pool.map(_one, [(options.words, index) for index in range(count)])
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import Future
 from pathlib import Path
 
 from ampybus_contract.cli.fixture_files import Chunk, Judged, Verdict, judge_chunk
+from ampybus_contract.cli.worker_pool import worker_pool
 from ampybus_contract.contract import Contract, default_contract, load_contract
 
 CHUNKS_AHEAD = 4
@@ -47,7 +47,7 @@ def _parallel(
     chunks: Iterator[Chunk | Verdict], spec: Path | None, jobs: int, listed: int | None, headers_only: bool
 ) -> Iterator[Judged]:
     waiting: deque[Future[Judged]] = deque()
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _start, (spec,))
+    pool = worker_pool(jobs, _start, spec)
     try:
         for chunk, share in _shares(chunks, listed):
             if isinstance(chunk, Verdict):

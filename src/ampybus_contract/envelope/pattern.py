@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 
+KEPT = 16_384
+
+
+@lru_cache(KEPT)
 def matches(pattern: str, topic: str) -> bool:
     """Whether a topic falls under a pattern; tokens are compared whole."""
     wanted, found = pattern.split("."), topic.split(".")

@@ -59,6 +59,11 @@ def as_markdown(contract: Contract, matrix: KillMatrix) -> str:
     return "\n".join(_lines(contract, matrix)) + "\n"
 
 
+def published(path: Path, text: str) -> bool:
+    """Whether a published file says just this."""
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
 def _lines(contract: Contract, matrix: KillMatrix) -> Iterator[str]:
     killed = sum(item.killed for item in matrix.kills)
     passed = sum(verdict is Verdict.PASS for verdict in matrix.control.values())
@@ -74,7 +79,7 @@ def _lines(contract: Contract, matrix: KillMatrix) -> Iterator[str]:
     yield ""
     yield "## By mutant"
     yield ""
-    yield from _table(
+    yield from table(
         ("check", "mutant", "verdict", "other checks that failed"),
         [(item.check, item.mutant, str(item.verdict), _counted(item.others)) for item in matrix.kills],
     )
@@ -88,11 +93,11 @@ def _lines(contract: Contract, matrix: KillMatrix) -> Iterator[str]:
         told = "; ".join(f"{check}: {_named(kills, check)}" for check in checks)
         if kills:
             rows.append((name, rule.level, told))
-    yield from _table(("requirement", "level", "killing check: killed mutants"), rows)
+    yield from table(("requirement", "level", "killing check: killed mutants"), rows)
     yield ""
     yield "## Every MUST without a killed mutant, and why"
     yield ""
-    yield from _table(("requirement", "why"), list(without_killer(contract, matrix)))
+    yield from table(("requirement", "why"), list(without_killer(contract, matrix)))
 
 
 def _counted(checks: Sequence[str]) -> str:
@@ -103,7 +108,8 @@ def _named(kills: Sequence[Kill], check: str) -> str:
     return ", ".join(item.mutant for item in kills if item.check == check)
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of a Markdown table."""
     yield f"| {' | '.join(heads)} |"
     yield f"|{'|'.join('---' for _ in heads)}|"
     for row in rows:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from ampybus_contract.bindings.protocol import Binding, Endpoint
+from ampybus_contract.bindings.protocol import Binding
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.brokers.simulation import Schedule, write_schedule
 from ampybus_contract.contract import CheckRule, Contract
@@ -27,20 +26,23 @@ from ampybus_contract.harness.checkers import (
 )
 from ampybus_contract.harness.history import Event
 from ampybus_contract.harness.measurements import measurements
+from ampybus_contract.harness.playing import SIMULATION, Place, furnished, play, simulation
 from ampybus_contract.harness.recording import Head, write_history
-from ampybus_contract.harness.schedules import EFFORTS, borne_by, play, schedules, smallest
-from ampybus_contract.harness.stage import Stage, changed_claims, claims
+from ampybus_contract.harness.scenarios.incidents import playable
+from ampybus_contract.harness.schedules import EFFORTS, Bounds, Budget, Effort, Scenario, Scheduled, search
+from ampybus_contract.harness.stage import changed_claims, claims
 from ampybus_contract.harness.verdicts import Result, Verdict, evidence
 from ampybus_contract.harness.watchdog import BLOCKED_SECONDS, BlockedLoop, Watchdog
 
-Scenario = Callable[[Stage], Awaitable[None]]
 BindingFactory = Callable[[], Binding]
 
 PATIENCE_SECONDS = 5.0
 COMPLETE = (refused_valid, unanswered, lost_write, unseen)
 TELEMETRY = frozenset({"metrics", "logs", "tracing"})
-SIMULATION = "schedules"
-MESSAGES = 30
+REAL_PLAYS = 40
+REAL_MESSAGES = 20
+REAL_FAULTS = 4
+REAL_SECONDS = (0.1, 0.3, 1.0)
 METHODS = ("start", "publish", "subscribe", "stop")
 
 
@@ -50,8 +52,9 @@ class Judge:
 
     ``patience`` is how long, in seconds, to wait for what must happen; the wait ends when it has happened.
     ``name`` is what the command line calls the binding, ``histories`` a directory to record them in.
-    ``schedules`` says how many are played in the simulation; one that fails is made small and saved in the
-    directory ``failing``, if there is one. ``schedule`` is the only one to play instead.
+    ``effort`` says how many schedules are played; one that fails is made small and saved in the directory
+    ``failing``, if there is one. ``schedule`` is the only one to play instead. ``again`` gives the command
+    that judges a check again.
     A binding that keeps the event loop to itself for ``blocked`` seconds of real time has failed.
     """
 
@@ -64,50 +67,81 @@ class Judge:
     histories: Path | None = None
     blocked: float = BLOCKED_SECONDS
     schedule: Schedule | None = None
-    schedules: int = EFFORTS["default"]
+    effort: Effort = EFFORTS["default"]
     failing: Path | None = None
+    again: Callable[[str], str] = "pytest --ampybus-conformance -k {}".format
     claimed: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
 
-    def judge(self, check: str, scenario: Scenario, checkers: Sequence[Checker]) -> Result:
+    def judge(self, check: str, scenario: Scenario | Scheduled, checkers: Sequence[Checker]) -> Result:
         """The verdict on one check. Raises KeyError for a check that the spec does not have."""
         rule = self.contract.checks[check]
         try:
             left_out = self._left_out(rule)
             if left_out is not None:
                 return left_out
-            if SIMULATION in rule.needs:
-                return self._simulated(check, checkers)
+            if isinstance(scenario, Scheduled):
+                return self._searched(check, scenario, checkers)
         except BindingCrashError as crash:
             return Result(check, Verdict.FAIL, str(crash))
         return self._one(check, checkers, partial(self._play, scenario, rule.claim in TELEMETRY))
 
-    def _simulated(self, check: str, checkers: Sequence[Checker]) -> Result:
-        """The verdict on schedules of the simulation: the first that does not pass, made small, or a pass."""
+    def _searched(self, check: str, scenario: Scheduled, checkers: Sequence[Checker]) -> Result:
+        """The verdict on schedules: the first that does not pass, made small and saved, or a pass."""
+        failed: dict[Schedule, Result] = {}
+        budget = Budget() if self.simulates else Budget(REAL_PLAYS)
+        result = Result(check, Verdict.PASS)
 
-        def verdict(schedule: Schedule) -> Result:
-            binding = partial(make, self.factory)
-            return self._one(
-                check, checkers, partial(play, self.contract, binding, schedule, self.seed, self.patience)
-            )
+        def fails(schedule: Schedule) -> bool:
+            nonlocal result
+            result = self._one(check, checkers, partial(self._play_schedule, scenario, schedule))
+            if result.verdict is Verdict.PASS or (failed and result.verdict is not Verdict.FAIL):
+                return False
+            if result.verdict is not Verdict.FAIL or self.failing is None:
+                budget.plays = 0
+            failed[schedule] = result
+            return True
 
-        kinds = borne_by(make(self.factory))
-        drawn = schedules(self.seed, self.schedules, MESSAGES, kinds)
-        for schedule in [self.schedule] if self.schedule else drawn:
-            result = verdict(schedule)
-            if result.verdict is not Verdict.PASS:
-                break
-        else:
+        if self.schedule is not None:
+            unplayable = self._unplayable(self.schedule)
+            if unplayable:
+                return Result(check, Verdict.INCONCLUSIVE, unplayable)
+            fails(self.schedule)
             return result
-        if self.schedule or self.failing is None or result.verdict is not Verdict.FAIL:
+        kinds = scenario.faults(make(self.factory), self.levers)
+        real = Bounds(kinds, REAL_MESSAGES, REAL_FAULTS, REAL_SECONDS, turns=0)
+        bounds = Bounds(kinds) if self.simulates else real
+        count = self.effort.simulated if self.simulates else self.effort.real
+        least = search(self.seed, count, bounds, fails, budget)
+        if least is None:
             return result
-        least = smallest(schedule, lambda other: verdict(other).verdict is Verdict.FAIL)
+        result = failed[least]
+        if self.failing is None or result.verdict is not Verdict.FAIL:
+            return result
         path = self.failing / f"{check}.schedule.json"
         write_schedule(path, least)
-        result = verdict(least)
-        again = f"pytest --ampybus-conformance --ampybus-binding {shlex.quote(self.name)} -k {check}"
-        again += " --ampybus-broker memory"
-        again += f" --ampybus-seed {self.seed} --ampybus-schedule {shlex.quote(str(path))}"
-        return replace(result, reason=f"{result.reason} Replay: {again}")
+        words = f"{self.again(check)} --ampybus-schedule {shlex.quote(str(path))}"
+        return replace(result, reason=f"{result.reason} Replay: {words}")
+
+    def _unplayable(self, schedule: Schedule) -> str:
+        """What a schedule asks this broker for that it cannot do, as a sentence; empty where it can."""
+        lacking = {fault.kind for fault in schedule.faults} - playable(self.levers)
+        if not lacking:
+            return ""
+        return (
+            f"SCHEDULE expected what {self.broker.name} can play, got {', '.join(sorted(lacking))}. "
+            "Fix: name the broker on which it was saved"
+        )
+
+    @property
+    def levers(self) -> frozenset[str]:
+        """What can be done to the broker."""
+        found: frozenset[str] = getattr(self.broker, "levers", frozenset())
+        return found
+
+    @property
+    def simulates(self) -> bool:
+        """Whether schedules are played in the simulation."""
+        return SIMULATION in self.levers
 
     def _one(
         self,
@@ -179,7 +213,7 @@ class Judge:
 
     def _missing(self, rule: CheckRule) -> str:
         """What the broker does not offer for a check; empty where it applies."""
-        lacking = rule.lacks(getattr(self.broker, "levers", frozenset()))
+        lacking = rule.lacks(self.levers)
         if not lacking:
             return ""
         gaps = getattr(self.broker, "gaps", {})
@@ -189,35 +223,15 @@ class Judge:
         )
 
     async def _play(self, scenario: Scenario, watched: bool) -> list[Event]:
-        async with self.broker.stream() as (endpoint, probe):
-            stage = Stage(self.contract, partial(make, self.factory), probe, self.seed, self.patience)
-            with TemporaryDirectory(prefix="ampybus-state-") as state:
-                telemetry, blobs = Path(state, "telemetry"), Path(state, "blobs")
-                telemetry.mkdir()
-                blobs.mkdir()
-                own = replace(endpoint, state=Path(state), blobs=blobs.as_uri())
-                own = replace(own, telemetry=telemetry if watched else None)
-                return await self._drive(stage, own, scenario)
+        return await self._at(furnished(self.broker.stream(), watched), scenario)
 
-    async def _drive(self, stage: Stage, endpoint: Endpoint, scenario: Scenario) -> list[Event]:
-        await stage.open(endpoint)
-        try:
-            await scenario(stage)
-        except ExceptionGroup as several:
-            raise _first_of(several) from several
-        finally:
-            await stage.close()
-        if stage.flooded:
-            raise BindingCrashError(stage.flooded)
-        return stage.history
+    async def _play_schedule(self, scenario: Scheduled, schedule: Schedule) -> list[Event]:
+        place = simulation(schedule) if self.simulates else furnished(self.broker.stream(), False)
+        return await self._at(place, scenario.by(schedule))
 
-
-def _first_of(several: ExceptionGroup[Exception]) -> Exception:
-    """Of what went wrong side by side, the first that a verdict can be made of; else all of it."""
-    first: Exception = several.subgroup((BindingCrashError, BrokerError)) or several
-    while isinstance(first, ExceptionGroup) and first is not several:
-        first = first.exceptions[0]
-    return first
+    async def _at(self, place: Place, scenario: Scenario) -> list[Event]:
+        binding = partial(make, self.factory)
+        return await play(self.contract, binding, place, scenario, self.seed, self.patience)
 
 
 def verdict_on(check: str, history: History, checkers: Sequence[Checker], contract: Contract) -> Result:

@@ -13,9 +13,10 @@ from ampybus_contract.bindings.transport import Transport
 from ampybus_contract.brokers.memory import MemorySource
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import Contract
-from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge, Scenario
+from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge
 from ampybus_contract.harness.mutants import Mutant, mutants
 from ampybus_contract.harness.mutants.build import Build
+from ampybus_contract.harness.schedules import Scenario, Scheduled
 from ampybus_contract.harness.suites import suites
 from ampybus_contract.harness.verdicts import Verdict
 
@@ -124,8 +125,12 @@ GROUNDS: Mapping[str, Callable[[Contract], AbstractContextManager[Ground]]] = {
 }
 
 
+@cache
 def impatient(contract: Contract) -> Contract:
-    """The contract with a recovery time in which a mutant that does not recover shows soon."""
+    """The contract with a recovery time in which a mutant that does not recover shows soon.
+
+    The same one each time, as much is derived from a contract once.
+    """
     levels = replace(contract.service_levels, recovery_time_seconds=RECOVERY_SECONDS)
     return replace(contract, service_levels=levels)
 
@@ -149,7 +154,7 @@ def verdicts(
     place: Ground,
     build: Build,
     checks: Sequence[str],
-    others: Mapping[str, Scenario] | None = None,
+    others: Mapping[str, Scenario | Scheduled] | None = None,
 ) -> dict[str, Verdict]:
     """The verdict of each of the checks on a binding, which is built for the ground of each.
 
@@ -177,7 +182,9 @@ def control(contract: Contract, place: Ground) -> dict[str, Verdict]:
 def kill(contract: Contract, place: Ground, mutant: Mutant, alone: bool = False) -> Kill:
     """Judge a mutant by its own check and by all that the ground shows, or with ``alone`` by its own only."""
     checks = [check for check in contract.judged if place.shows(check, contract) and not alone]
-    other = {} if mutant.scenario is None else {mutant.check: mutant.scenario}
+    other: dict[str, Scenario | Scheduled] = (
+        {} if mutant.scenario is None else {mutant.check: mutant.scenario}
+    )
     found = verdicts(contract, place, mutant.build, [*dict.fromkeys([*checks, mutant.check])], other)
     others = (check for check, verdict in found.items() if verdict is Verdict.FAIL and check != mutant.check)
     return Kill(mutant.name, mutant.check, found[mutant.check], tuple(others))

@@ -1,106 +1,155 @@
-"""Play schedules of the simulation, search for one that fails, and make it small."""
+"""Draw schedules of messages and faults, search for one that fails, and make it small: by Hypothesis."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from dataclasses import dataclass
 
-from ampybus_contract.bindings.protocol import Binding, Crashes, Resumes
-from ampybus_contract.brokers.simulation import FaultKind, Schedule, drawn, simulated
-from ampybus_contract.brokers.virtual_time import run_virtual
-from ampybus_contract.contract import Contract
-from ampybus_contract.errors import BindingCrashError
-from ampybus_contract.harness.history import Event
-from ampybus_contract.harness.scenarios.chaos import CRASHES, bearable, chaos
-from ampybus_contract.harness.stage import Stage, claims
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
 
-EFFORTS = {"quick": 10, "default": 50, "exhaustive": 5_000}
-"""How many schedules are played in a run, by the word for it."""
+from ampybus_contract.bindings.protocol import Binding
+from ampybus_contract.brokers.simulation import Fault, FaultKind, Schedule
+from ampybus_contract.harness.stage import Stage
 
-SMALLER = 400
-"""How many smaller schedules are tried at most."""
+MESSAGES = 30
+KEYS = 8
+TURNS = 64
+LONGEST_SECONDS = 20
+MESSAGES_PER_FAULT = 10
 
 
-def borne_by(binding: Binding) -> frozenset[FaultKind]:
-    """The faults that a binding must bear, by what it claims."""
-    return bearable(claims(binding), isinstance(binding, Crashes), isinstance(binding, Resumes))
+Scenario = Callable[[Stage], Awaitable[None]]
+"""What is done to a binding."""
 
 
-def played(
-    contract: Contract, make: Callable[[], Binding], schedule: Schedule, seed: int = 0, patience: float = 5.0
-) -> list[Event]:
-    """The history of a schedule: the same schedule, binding and workload seed give the same one.
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How many schedules are played in a run: in the simulation, and on a real broker."""
 
-    The binding has a directory for its state where the schedule has a crash.
+    simulated: int
+    real: int
+
+
+EFFORTS = {"quick": Effort(10, 3), "default": Effort(50, 8), "exhaustive": Effort(5_000, 48)}
+"""By the word for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A scenario that plays schedules, and the faults that a binding must bear on a broker, by its levers."""
+
+    play: Callable[[Stage, Schedule], Awaitable[None]]
+    faults: Callable[[Binding, Collection[str]], frozenset[FaultKind]]
+
+    def by(self, schedule: Schedule) -> Scenario:
+        """The scenario of one schedule."""
+        return lambda stage: self.play(stage, schedule)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is drawn: at most so many messages, and faults, of some kinds, that last one of some seconds.
+
+    ``turns`` is how many decisions of the simulation are drawn at most.
     """
-    return run_virtual(play(contract, make, schedule, seed, patience))
+
+    kinds: frozenset[FaultKind]
+    messages: int = MESSAGES
+    faults: int = MESSAGES // MESSAGES_PER_FAULT
+    seconds: tuple[float, ...] = tuple(range(LONGEST_SECONDS + 1))
+    turns: int = TURNS
 
 
-async def play(
-    contract: Contract, make: Callable[[], Binding], schedule: Schedule, seed: int, patience: float
-) -> list[Event]:
-    """As ``played``, on a loop in virtual time that is there already."""
-    with ExitStack() as stack:
-        state = None
-        if any(fault.kind in CRASHES for fault in schedule.faults):
-            state = Path(stack.enter_context(TemporaryDirectory(prefix="ampybus-state-")))
-        async with simulated(schedule) as (endpoint, probe):
-            stage = Stage(contract, make, probe, seed, patience)
-            await stage.open(replace(endpoint, state=state))
-            try:
-                await chaos(stage)
-            finally:
-                await stage.close()
-        if stage.flooded:
-            raise BindingCrashError(stage.flooded)
-        return stage.history
+@dataclass(slots=True)
+class Budget:
+    """How much may be spent on making a schedule small: so many plays, so many seconds."""
+
+    plays: int = 400
+    seconds: float = 120.0
 
 
-def schedules(seed: int, count: int, messages: int, kinds: Iterable[FaultKind]) -> Iterable[Schedule]:
-    """So many schedules of one seed."""
-    known = frozenset(kinds)
-    source = random.Random(seed)
-    for _ in range(count):
-        yield drawn(source.getrandbits(32), messages, known)
+class _FailsError(Exception):
+    """A schedule fails."""
 
 
-def smallest(failing: Schedule, fails: Callable[[Schedule], bool], most: int = SMALLER) -> Schedule:
-    """A schedule that still fails and of which no part can be left out, as far as ``most`` tries go."""
-    tried = 0
+@st.composite
+def _schedules(draw: DrawFn, bounds: Bounds) -> Schedule:
+    """Most are long and have some faults; the smallest is one message and none."""
+    most = bounds.messages
+    least = draw(st.sampled_from(sorted({1, max(most // 2, 1), most})))
+    messages = draw(st.binary(min_size=least, max_size=most))
+    turns = draw(st.binary(max_size=bounds.turns)) if bounds.turns else b""
+    limit = max(bounds.faults, 1) if bounds.kinds else 0
+    count = draw(st.sampled_from([0, (limit + 1) // 2, limit, limit]))
+    fault = st.builds(
+        Fault,
+        st.sampled_from([kind for kind in FaultKind if kind in bounds.kinds]),
+        st.integers(0, len(messages) - 1),
+        st.sampled_from(bounds.seconds),
+    )
+    faults = draw(st.lists(fault, min_size=count, max_size=limit)) if limit else []
+    return Schedule(tuple(number % KEYS for number in messages), tuple(turns), tuple(faults))
 
-    def still(candidate: Schedule) -> bool:
-        nonlocal tried
-        tried += 1
-        return tried <= most and fails(candidate)
 
-    best, changed = failing, True
-    while changed and tried < most:
-        changed = False
-        for candidate in _smaller(best):
-            if still(candidate):
-                best, changed = candidate, True
-                break
-    return best
+def schedules(bounds: Bounds) -> SearchStrategy[Schedule]:
+    """Schedules within bounds."""
+    return _schedules(bounds)
 
 
-def _smaller(schedule: Schedule) -> Sequence[Schedule]:
-    """Simpler schedules, the boldest first."""
-    faults, least = schedule.faults, max((item.message for item in schedule.faults), default=0) + 1
-    made = [replace(schedule, turns=())] if schedule.turns else []
-    made += [replace(schedule, faults=(item,)) for item in faults if len(faults) > 1]
-    made += [replace(schedule, faults=faults[:n] + faults[n + 1 :]) for n in range(len(faults))]
-    counts = {least, schedule.messages // 2, schedule.messages - 1}
-    made += [replace(schedule, messages=count) for count in sorted(counts) if 1 <= count < schedule.messages]
-    for place, item in enumerate(faults):
-        for other in (
-            replace(item, message=item.message // 2),
-            replace(item, message=item.message - 1),
-            replace(item, seconds=item.seconds // 2),
-        ):
-            if other != item and other.message >= 0:
-                made.append(replace(schedule, faults=(*faults[:place], other, *faults[place + 1 :])))
-    return made
+def drawn(seed_number: int, count: int, bounds: Bounds) -> Iterator[Schedule]:
+    """The schedules that ``search`` would try, at most so many."""
+    found: list[Schedule] = []
+
+    def note(schedule: Schedule) -> bool:
+        found.append(schedule)
+        return False
+
+    search(seed_number, count, bounds, note, Budget(plays=0))
+    yield from found
+
+
+def search(
+    seed_number: int, count: int, bounds: Bounds, fails: Callable[[Schedule], bool], budget: Budget
+) -> Schedule | None:
+    """The first of ``count`` schedules that fails, made as small as the budget lets it, or None.
+
+    None of them is asked for twice. The same seed draws the same schedules.
+    """
+    known: dict[Schedule, bool] = {}
+    least: Schedule | None = None
+    deadline = 0.0
+
+    @seed(seed_number)
+    @settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink],
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+        print_blob=False,
+    )
+    @given(schedules(bounds))
+    def each(schedule: Schedule) -> None:
+        nonlocal least, deadline
+        if schedule not in known:
+            if least is not None:
+                budget.plays -= 1
+                if budget.plays < 0 or time.monotonic() > deadline:
+                    return
+            known[schedule] = fails(schedule)
+        if known[schedule]:
+            if least is None:
+                deadline = time.monotonic() + budget.seconds
+            least = schedule
+            raise _FailsError
+
+    try:
+        each()
+    except _FailsError:
+        return least
+    return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ampybus_contract.contract.coverage import gaps
 from ampybus_contract.errors import AmpyBusError
 from ampybus_contract.harness.judge import Judge
 from ampybus_contract.harness.kill_matrix import SEED, Ground
+from ampybus_contract.harness.schedules import EFFORTS
 from ampybus_contract.harness.suites import suites
 from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.lint import lint
@@ -61,7 +63,11 @@ class SpecMutant:
         return made
 
 
-class _Loader(yaml.SafeLoader):
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Loader(_Safe):  # type: ignore[misc]
     """Reads times as the texts that they are in the spec."""
 
 
@@ -78,17 +84,19 @@ def loaded(text: str) -> Any:
 
 def dumped(data: Any) -> str:
     """The text of a file with that data; comments are lost, nothing else."""
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text
 
 
-def spec_mutants(directory: Path) -> list[SpecMutant]:
-    """Every change to the rules of a spec directory.
+@cache
+def spec_mutants(directory: Path) -> Sequence[SpecMutant]:
+    """Every change to the rules of a spec directory, which stays as it is.
 
     Services, samples, what makes payloads likely, and the checks themselves are no rules. A level is
     weakened where it decides what a validator refuses.
     """
     decisive = load_contract(directory).envelope_requirements
-    found = []
+    found: list[SpecMutant] = []
     for path in sorted(directory.rglob("*.yaml")):
         file = path.relative_to(directory).as_posix()
         if file not in OUTSIDE:
@@ -156,7 +164,7 @@ def noticed(
     try:
         problems = lint(directory)
         if problems:
-            return f"lint: {problems[0].expected}"
+            return " ".join(f"lint: {problems[0].expected}".split())
         changed = load_contract(directory)
         for gap in gaps(changed):
             return f"coverage: {gap.id} {gap.lacks}"
@@ -172,7 +180,12 @@ def noticed(
 
 def _failing(changed: Contract, contract: Contract, place: Ground) -> str:
     judge = Judge(
-        contract, place.broker, lambda: ReferenceBinding(place.transport(), changed), SEED, place.patience
+        contract,
+        place.broker,
+        lambda: ReferenceBinding(place.transport(), changed),
+        SEED,
+        place.patience,
+        effort=EFFORTS["quick"],
     )
     for check in contract.judged:
         suite = suites()[check]

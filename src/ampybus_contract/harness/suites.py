@@ -11,14 +11,14 @@ from typing import Any
 
 from ampybus_contract.contract import data_directory
 from ampybus_contract.harness.checkers import Checker
-from ampybus_contract.harness.judge import Scenario
+from ampybus_contract.harness.schedules import Scenario, Scheduled
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
     """What is played for a check, and what judges the history."""
 
-    scenario: Scenario
+    scenario: Scenario | Scheduled
     checkers: tuple[Checker, ...]
 
 

@@ -11,13 +11,13 @@ import pytest
 
 if TYPE_CHECKING:
     from ampybus_contract.harness.checkers import Checker
-    from ampybus_contract.harness.judge import Scenario
+    from ampybus_contract.harness.schedules import Scenario, Scheduled
 
 
 class ConformanceCheck(Protocol):
     """What the fixture ``ampybus`` gives: play a scenario, and let checkers judge its history."""
 
-    def __call__(self, scenario: Scenario, *checkers: Checker) -> None:
+    def __call__(self, scenario: Scenario | Scheduled, *checkers: Checker) -> None:
         """Fails, skips (not claimed, inconclusive) or passes the test."""
 
 
@@ -63,13 +63,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ampybus-effort",
         choices=("quick", "default", "exhaustive"),
         default="default",
-        help="how many schedules of faults to play: 10, 50 or 5000 (default: default)",
+        help="how many schedules of faults to play: 10, 50 or 5000, on a real broker 3, 8 or 48 "
+        "(default: default)",
     )
     group.addoption(
         "--ampybus-schedule",
         metavar="FILE",
         default=None,
-        help="play this schedule of the simulation only, as a finding of FLT-08 saved it",
+        help="play this schedule only, as a finding of FLT-08 saved it",
     )
     group.addoption(
         "--ampybus-deviations",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,14 @@ import pytest
 from ampybus_contract.errors import AmpyBusError
 from ampybus_contract.exit_codes import USAGE
 from ampybus_contract.harness.checkers import Checker
-from ampybus_contract.harness.judge import Judge, Scenario
-from ampybus_contract.harness.schedules import EFFORTS
+from ampybus_contract.harness.judge import Judge
+from ampybus_contract.harness.schedules import EFFORTS, Scenario, Scheduled
 from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.pytest_plugin import ConformanceCheck
 from ampybus_contract.pytest_plugin.brokers import broker
 from ampybus_contract.pytest_plugin.deviations import known
 from ampybus_contract.pytest_plugin.run import HEADING, PROGRESS, PROPERTY, ConformanceRun
-from ampybus_contract.report.document import Heading
+from ampybus_contract.report.document import Heading, again
 
 FAILING = Path(".ampybus")
 """Where schedules that failed are saved, below the working directory."""
@@ -58,8 +59,9 @@ def ampybus_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
             name=run.binding,
             histories=run.histories,
             schedule=run.schedule,
-            schedules=EFFORTS[run.effort],
+            effort=EFFORTS[run.effort],
             failing=FAILING,
+            again=partial(again, run.heading),
         )
     finally:
         context.__exit__(None, None, None)
@@ -73,7 +75,7 @@ def ampybus(ampybus_judge: Judge, request: pytest.FixtureRequest) -> Conformance
         raise pytest.UsageError("a test that asks for 'ampybus' needs @pytest.mark.ampybus(check)")
     check: str = mark.args[0]
 
-    def judge(scenario: Scenario, *checkers: Checker) -> None:
+    def judge(scenario: Scenario | Scheduled, *checkers: Checker) -> None:
         run = _run(request)
         result = known(ampybus_judge.judge(check, scenario, checkers), run.deviations)
         request.node.user_properties += [

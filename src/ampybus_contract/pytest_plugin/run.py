@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from ampybus_contract.pytest_plugin.targets import binding_factory
 from ampybus_contract.report.annotations import annotated
 from ampybus_contract.report.document import Heading, RunReport, run_report
 from ampybus_contract.report.forms import form_of, write_report
-from ampybus_contract.report.terminal import render
+from ampybus_contract.report.terminal import folded, render
 
 PROPERTY = "ampybus"
 HEADING = "ampybus-heading"
@@ -61,6 +62,7 @@ class ConformanceRun:
         except AmpyBusError as error:
             pytest.exit(str(error), returncode=USAGE)
         self.results: dict[str, Result] = {}
+        self.seconds: dict[str, float] = {}
         self.deselected: set[str] = set()
         self.collected: set[str] = set()
         self.broken: list[str] = []
@@ -115,6 +117,8 @@ class ConformanceRun:
         found = values.get(PROPERTY)
         if isinstance(found, dict):
             self.results[found["check"]] = Result.from_dict(found)
+            if report.when == "call":
+                self.seconds[found["check"]] = round(report.duration, 3)
         if report.failed and not found:
             self.broken.append(report.nodeid)
 
@@ -150,16 +154,18 @@ class ConformanceRun:
         """The run as a value, or None where no check came as far as a broker."""
         if self.heading is None:
             return None
-        return run_report(
-            self.contract, self.digest, self.started_at, self.heading, list(self.results.values())
-        )
+        results = list(self.results.values())
+        return run_report(self.contract, self.digest, self.started_at, self.heading, results, self.seconds)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the report, and write the files that were asked for."""
         made = self.report()
         if made is None:
             return
-        for line in (*render(made), *self.stale):
+        lines: Iterable[str] = (*render(made), *self.stale)
+        if terminalreporter.isatty:
+            lines = folded(lines, get_terminal_size().columns)
+        for line in lines:
             terminalreporter.write_line(line)
         if os.environ.get("GITHUB_ACTIONS") == "true":
             for line in annotated(made):

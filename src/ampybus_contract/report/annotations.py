@@ -14,7 +14,7 @@ def annotated(run: RunReport) -> Iterator[str]:
     """One command a finding: an error for a failure, a warning where there is no verdict, else a notice."""
     for item in run.checks:
         if kind := KINDS.get(item.verdict):
-            yield annotation(kind, item.id, f"{item.text} {item.reason} Again: {item.again}")
+            yield annotation(kind, item.id, f"{item.text}\n{item.reason}\nRun it again: {item.again}")
 
 
 def annotation(kind: str, title: str, message: str, place: str = "") -> str:

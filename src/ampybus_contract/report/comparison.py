@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ampybus_contract.harness.measurements import LATENCY
 from ampybus_contract.report.document import Judged, RunReport
 from ampybus_contract.report.plots import figures
+from ampybus_contract.report.visible import visible
 
 ABSENT = "absent"
 
@@ -16,7 +17,7 @@ ABSENT = "absent"
 class Row:
     """One check in every run: a verdict each, ``absent`` where a run does not have it, and the reasons.
 
-    ``latencies`` are in words, empty where a run measured none; they make no difference.
+    ``latencies`` are in words, empty where a run measured none or no time went by; they make no difference.
     """
 
     id: str
@@ -54,7 +55,7 @@ def compare(runs: Sequence[RunReport]) -> list[Row]:
 
 def _latency(item: Judged | None) -> str:
     series = item and item.series(LATENCY)
-    return figures(series) if series else ""
+    return figures(series) if series and series["most"] else ""
 
 
 def render_comparison(runs: Sequence[RunReport], measured: bool = False) -> Iterator[str]:
@@ -62,6 +63,10 @@ def render_comparison(runs: Sequence[RunReport], measured: bool = False) -> Iter
 
     ``measured`` adds a line for the latency that each run measured.
     """
+    yield from map(visible, _lines(runs, measured))
+
+
+def _lines(runs: Sequence[RunReport], measured: bool) -> Iterator[str]:
     for number, run in enumerate(runs, 1):
         heading = run.heading
         yield f"[{number}] {heading.binding} on {heading.broker_name}, seed {heading.seed}, {run.started_at}"

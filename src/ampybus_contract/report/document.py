@@ -57,6 +57,7 @@ class Judged:
     """One check with its verdict; ``evidence`` as in ``harness.verdicts``, ``again`` is a command line.
 
     ``optional``: not claimed, and its profile lets that be. ``measured`` as in ``harness.measurements``.
+    ``seconds`` is how long judging it took in real time; None where nobody looked at a clock.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Judged:
     profile: str = ""
     optional: bool = False
     measured: tuple[Mapping[str, Any], ...] = ()
+    seconds: float | None = None
 
     def series(self, name: str) -> Mapping[str, Any] | None:
         """What was measured under that name, or None."""
@@ -127,9 +129,17 @@ class RunReport:
 
 
 def run_report(
-    contract: Contract, digest: str, started_at: str, heading: Heading, results: Sequence[Result]
+    contract: Contract,
+    digest: str,
+    started_at: str,
+    heading: Heading,
+    results: Sequence[Result],
+    seconds: Mapping[str, float] | None = None,
 ) -> RunReport:
-    """Join results with what the contract says of their checks, in the order of the spec."""
+    """Join results with what the contract says of their checks, in the order of the spec.
+
+    ``seconds`` are how long checks took, by their ids.
+    """
     by_check = {result.check: result for result in results}
     judged = tuple(
         Judged(
@@ -147,6 +157,7 @@ def run_report(
             contract.profile_of(name).name,
             by_check[name].unclaimed in contract.profile_of(name).may_lack,
             by_check[name].measured,
+            (seconds or {}).get(name),
         )
         for name, rule in contract.judged.items()
         if name in by_check

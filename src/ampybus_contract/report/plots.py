@@ -10,7 +10,7 @@ from ampybus_contract.harness.measurements import MESSAGES, NANOSECONDS, PERCENT
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 136, 58, 8, 20, 26
 SCALES = ((10**9, "s"), (10**6, "ms"), (10**3, "µs"), (1, "ns"))
-LABELS = 4
+LABELS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ def plots(series: Mapping[str, Any]) -> list[Plot]:
 def _distribution(name: str, unit: str, bins: Sequence[Sequence[int]]) -> Plot:
     most = max(count for _, count in bins)
     step = (WIDTH - LEFT - RIGHT) / len(bins)
+    labelled = range(len(bins)) if len(bins) <= LABELS else (0, len(bins) // 2, len(bins) - 1)
     marks, across = [], []
     for place, (edge, count) in enumerate(bins):
         tall = (HEIGHT - TOP - BOTTOM) * count / most
@@ -75,7 +76,7 @@ def _distribution(name: str, unit: str, bins: Sequence[Sequence[int]]) -> Plot:
         if place:
             words += f" and above {amount(bins[place - 1][0], unit)}"
         marks.append(Mark(x + 1, HEIGHT - BOTTOM - tall, max(step - 2, 1), tall, words))
-        if place % -(-len(bins) // LABELS) == 0:
+        if place in labelled:
             across.append((x + step / 2, f"≤ {amount(edge, unit)}"))
     return Plot(f"{name}, how many messages", tuple(marks), "", tuple(across), _upwards(most, MESSAGES))
 

@@ -2,22 +2,56 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ampybus_contract.harness.verdicts import NOT_RUN, Verdict
 from ampybus_contract.report.document import Judged, RunReport
+from ampybus_contract.report.findings import header_rows
 from ampybus_contract.report.plots import figures
+from ampybus_contract.report.visible import visible
 
 SHOWN_ANOMALIES = 1
-NAME = 10
+COMMAND, DEEPER = "pytest --ampybus-conformance", 4
+NAME, CELL, NARROW_CELL = 10, 12, 5
+ALL = "all chapters"
 ALWAYS = (Verdict.PASS, Verdict.FAIL, Verdict.NOT_CLAIMED, Verdict.INCONCLUSIVE)
 EXPLAINED = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.DEVIATION)
 
 
 def render(run: RunReport) -> Iterator[str]:
-    """The lines of the report: what was judged, a table by chapter, then each finding."""
+    """The lines of the report: what was judged, a table by chapter, then each finding.
+
+    Control characters that a binding put into them are shown, and do nothing to the terminal.
+    """
+    yield from map(visible, _lines(run))
+
+
+def folded(lines: Iterable[str], columns: int) -> Iterator[str]:
+    """The lines for a terminal of so many columns: broken between words; commands stay whole."""
+    for text in lines:
+        for line in text.split("\n"):
+            if len(line) <= columns or COMMAND in line:
+                yield line
+                continue
+            deeper = " " * (len(line) - len(line.lstrip()) + DEEPER)
+            yield from textwrap.wrap(
+                line,
+                columns,
+                subsequent_indent=deeper,
+                break_on_hyphens=False,
+                break_long_words=False,
+            )
+
+
+def finding(judged: Judged) -> Iterator[str]:
+    """The lines on one check: what it asks for, what was seen, and the command that judges it again."""
+    yield from map(visible, _finding(judged))
+
+
+def _lines(run: RunReport) -> Iterator[str]:
     heading = run.heading
     settings = ", ".join(f"{name} {value}" for name, value in heading.settings.items())
     yield ""
@@ -28,6 +62,7 @@ def render(run: RunReport) -> Iterator[str]:
     yield from _profiles(run)
     for judged in run.checks:
         if judged.verdict in EXPLAINED and judged.reason != NOT_RUN:
+            yield ""
             yield from _finding(judged)
     left = [item.id for item in run.checks if item.reason == NOT_RUN]
     if left:
@@ -46,24 +81,19 @@ def measured(run: RunReport) -> Iterator[str]:
 def _table(run: RunReport) -> Iterator[str]:
     counts = Counter((item.chapter, item.verdict) for item in run.checks)
     columns = _columns(run)
-    width = max(len(name) for name in (*run.chapters, "all chapters"))
-    yield f"{'chapter':<{width}}" + "".join(f"  {name:>{_cell(name)}}" for name in columns)
+    least = CELL if len(columns) <= len(ALWAYS) else NARROW_CELL
+    cells = {name: max(len(name), least) for name in columns}
+    width = max(len(name) for name in (*run.chapters, ALL))
+    yield f"{'chapter':<{width}}" + "".join(f"  {name:>{cells[name]}}" for name in columns)
     for chapter in run.chapters:
-        yield f"{chapter:<{width}}" + "".join(f"  {counts[chapter, name]:>{_cell(name)}}" for name in columns)
-    totals = [run.counts[name] for name in columns]
-    yield f"{'all chapters':<{width}}" + "".join(
-        f"  {total:>{_cell(name)}}" for name, total in zip(columns, totals, strict=True)
-    )
+        yield f"{chapter:<{width}}" + "".join(f"  {counts[chapter, name]:>{cells[name]}}" for name in columns)
+    yield f"{ALL:<{width}}" + "".join(f"  {run.counts[name]:>{cells[name]}}" for name in columns)
     yield summed(run)
 
 
 def _profiles(run: RunReport) -> Iterator[str]:
     if run.profiles:
         yield "profiles: " + ", ".join(f"{name} {word}" for name, word in run.profiles.items())
-
-
-def _cell(name: Verdict) -> int:
-    return max(len(name), 12)
 
 
 def _columns(run: RunReport) -> list[Verdict]:
@@ -81,7 +111,6 @@ def summed(run: RunReport) -> str:
 
 
 def _finding(judged: Judged) -> Iterator[str]:
-    yield ""
     yield f"{judged.verdict.upper()} {judged.id}: {judged.text}"
     yield f"  {judged.reason}"
     for item in judged.requirements:
@@ -90,8 +119,9 @@ def _finding(judged: Judged) -> Iterator[str]:
         yield "  what happened:"
         for event in anomaly["events"]:
             yield _event(event)
-        for name, before, after in header_changes(anomaly["events"]):
-            yield f"      {name}: {_quoted(before)} -> {_quoted(after)}"
+        for row in header_rows(anomaly["events"]):
+            if row.differs:
+                yield f"      {row.name}: {_quoted(row.before)} -> {_quoted(row.after)}"
     left = len(judged.evidence) - SHOWN_ANOMALIES
     if left > 0:
         yield f"  and {left} more like it"
@@ -110,18 +140,6 @@ def _event(event: Mapping[str, Any]) -> str:
         f"{event['topic']} key={headers.get('partition_key', '-')} id=…{identity} "
         f"{event['payload_bytes']} bytes{attempt}{error}"
     )
-
-
-def header_changes(events: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str | None, str | None]]:
-    """Name, first and last value of each header in which two events about one message differ."""
-    if len(events) < 2 or events[0]["payload_bytes"] != events[-1]["payload_bytes"]:
-        return
-    before, after = events[0]["headers"], events[-1]["headers"]
-    if before.get("message_id") != after.get("message_id") and events[0]["topic"] == events[-1]["topic"]:
-        return
-    for name in sorted({*before, *after}):
-        if before.get(name) != after.get(name):
-            yield name, before.get(name), after.get(name)
 
 
 def _quoted(value: str | None) -> str:

@@ -16,7 +16,9 @@ def judge_topic(case: Case) -> DomainRule | None:
     try:
         topic = Topic.parse(text)
     except TopicError:
-        case.report(rule.requirements["grammar"], "topic", _shape(case), repr(text), _meant(case, text))
+        case.report(
+            rule.requirements["grammar"], "topic", _shape(case), repr(text), meant(case.contract, text)
+        )
         return None
     case.parsed = topic
     if any(token in ("*", ">") for token in topic.tokens):
@@ -44,11 +46,11 @@ def _shape(case: Case) -> str:
     return f"{case.contract.topic.prefix}.{{env}}.{{domain}}.{{version}}.{{subtopic}}"
 
 
-def _meant(case: Case, text: str) -> str:
-    """The topic that a text with underscores for dots most likely stands for."""
-    rule = case.contract.topic
+def meant(contract: Contract, text: str) -> str:
+    """The topic that a text with underscores for dots most likely stands for, as a hint; else empty."""
+    rule = contract.topic
     for env in rule.environments:
-        for name, domain in case.contract.domains.items():
+        for name, domain in contract.domains.items():
             start = f"{rule.prefix}.{env}_{name}_"
             if text.startswith(start):
                 version, _, rest = text.removeprefix(start).partition("_")

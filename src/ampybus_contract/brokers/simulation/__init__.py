@@ -5,7 +5,6 @@ from ampybus_contract.brokers.simulation.schedule import (
     Fault,
     FaultKind,
     Schedule,
-    drawn,
     read_schedule,
     write_schedule,
 )
@@ -17,7 +16,6 @@ __all__ = [
     "Schedule",
     "SimulatedBroker",
     "Turns",
-    "drawn",
     "read_schedule",
     "simulated",
     "write_schedule",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
@@ -16,31 +14,32 @@ from jsonschema import Draft202012Validator
 
 from ampybus_contract.errors import ScheduleError
 
-TURNS = 64
-CHOICES = 1 << 16
-LONGEST_SECONDS = 20
-
 
 class FaultKind(StrEnum):
-    """What goes wrong with the message at which a fault is placed.
+    """What goes wrong with the message at which a fault is placed; what is simplest to understand first.
 
-    ``drop``: the publish does not reach the broker. ``lost_ack``: it is stored and not answered.
-    ``truncated_tail``: it is stored and handed out, then the broker loses the end of its log, before it
-    answered. ``duplicate``: it is handed out twice. ``reorder``: one of another key overtakes it.
-    ``delay``: it is handed out later, and its key waits. ``corrupt``: a message that cannot be decoded
-    arrives after it. ``partition``: nothing passes, in either direction, from its publish on.
-    ``crash_before_effect`` and ``crash_after_effect``: the binding dies when the message is handed over, or
-    when its effect is remembered and not acknowledged, and another one takes over.
+    ``repeat``: its producer publishes it twice. ``drop``: the publish does not reach the broker.
+    ``lost_ack``: it is stored and not answered. ``truncated_tail``: it is stored and handed out, then the
+    broker loses the end of its log, before it answered. ``duplicate``: it is handed out twice.
+    ``reorder``: one of another key overtakes it. ``delay``: what passes comes later, and its key waits.
+    ``corrupt``: a message that cannot be decoded arrives after it. ``partition``: nothing passes, in either
+    direction, from its publish on. ``pause``: the broker stands still from then on. ``restart``: it is
+    killed, and started again with what it holds. ``crash_before_effect`` and ``crash_after_effect``: the
+    binding dies when the message is handed over, or when its effect is remembered and not acknowledged, and
+    another one takes over.
     """
 
+    DUPLICATE = "duplicate"
+    REPEAT = "repeat"
     DROP = "drop"
     LOST_ACK = "lost_ack"
     TRUNCATED_TAIL = "truncated_tail"
-    DUPLICATE = "duplicate"
     REORDER = "reorder"
     DELAY = "delay"
     CORRUPT = "corrupt"
     PARTITION = "partition"
+    PAUSE = "pause"
+    RESTART = "restart"
     CRASH_BEFORE_EFFECT = "crash_before_effect"
     CRASH_AFTER_EFFECT = "crash_after_effect"
 
@@ -51,18 +50,18 @@ class Fault:
 
     kind: FaultKind
     message: int
-    seconds: int = 0
+    seconds: float = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How many messages there are, whose turn it is, and all faults.
+    """Which messages there are, by the numbers of their keys, whose turn it is, and all faults.
 
     Each time several actors could go on, the next of ``turns`` chooses among them; the list begins again
     at its end, and an empty one lets them go on in the order in which they came.
     """
 
-    messages: int
+    messages: tuple[int, ...]
     turns: tuple[int, ...] = ()
     faults: tuple[Fault, ...] = ()
 
@@ -85,7 +84,7 @@ class Schedule:
                 f"at {name} ({problem.json_path}). Fix: see schedule.schema.json"
             )
         faults = [Fault(FaultKind(item["kind"]), item["message"], item["seconds"]) for item in data["faults"]]
-        return cls(data["messages"], tuple(data["turns"]), tuple(faults))
+        return cls(tuple(data["messages"]), tuple(data["turns"]), tuple(faults))
 
 
 def schema() -> dict[str, Any]:
@@ -117,14 +116,3 @@ def write_schedule(path: Path, schedule: Schedule) -> None:
     except OSError as error:
         fix = "name a directory that can be written"
         raise ScheduleError(f"SCHEDULE expected to write {path}, got {error}. Fix: {fix}") from error
-
-
-def drawn(seed: int, messages: int, kinds: Collection[FaultKind] = tuple(FaultKind)) -> Schedule:
-    """The schedule of a seed: one fault in about ten messages, each of one of the kinds."""
-    source = random.Random(seed)
-    known = sorted(kinds)
-    faults = tuple(
-        Fault(source.choice(known), source.randrange(messages), source.randint(1, LONGEST_SECONDS))
-        for _ in range(max(messages // 10, 1) if known else 0)
-    )
-    return Schedule(messages, tuple(source.randrange(CHOICES) for _ in range(TURNS)), faults)

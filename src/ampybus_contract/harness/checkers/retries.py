@@ -49,14 +49,15 @@ def backoff_wrong(history: History, contract: Contract) -> list[Anomaly]:
 
 
 def backoff_unjittered(history: History, contract: Contract) -> list[Anomaly]:
-    """Pauses after one attempt that are the same to the nanosecond for several messages.
+    """Pauses after one attempt that are the same to the nanosecond for several messages of a tier.
 
     Only a virtual clock shows that; consumers that fail together would come back together.
     """
-    pauses: dict[int, list[tuple[int, Event, Event]]] = defaultdict(list)
+    pauses: dict[tuple[RetryRule, int], list[tuple[int, Event, Event]]] = defaultdict(list)
     for tries in _failures(history, contract):
-        for number, (one, two) in enumerate(pairwise(tries if _rule(tries, contract).jitter else ())):
-            pauses[number].append((two.at - one.at, one, two))
+        rule = _rule(tries, contract)
+        for number, (one, two) in enumerate(pairwise(tries if rule.jitter else ())):
+            pauses[rule, number].append((two.at - one.at, one, two))
     return [
         Anomaly("Several messages waited equally long: the pauses have no jitter.", same[0][1:])
         for same in pauses.values()

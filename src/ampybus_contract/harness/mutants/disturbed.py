@@ -103,7 +103,6 @@ class DropsOldest(ConsumerGroup):
         lane = self.lanes[self.binding.lane(incoming.envelope)]
         if len(lane) > ROOM:
             oldest = lane.popleft()
-            self.room.release()
             self._spawn(self.acknowledge(oldest))
 
 

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import replace
 
 from ampybus_contract.bindings.consumer import ConsumerGroup
-from ampybus_contract.bindings.effects import EffectStore, MemoryEffects
+from ampybus_contract.bindings.effects import EffectStore, MemoryEffects, effect_names
 from ampybus_contract.bindings.protocol import Endpoint, Handler, Settlement, Subscription
 from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.bindings.transport import Incoming, Transport
@@ -98,9 +98,10 @@ class MarksFirst(ConsumerGroup):
     """Remembers an effect before there is one."""
 
     async def settle(self, incoming: Incoming) -> None:
-        identities = self.binding.identities(incoming.envelope)
-        known = self.binding.effects.seen(self.name, identities)
-        self.binding.effects.mark(self.name, identities)
+        names = effect_names(self.name, self.binding.identities(incoming.envelope))
+        known = self.binding.effects.seen(names)
+        self.binding.effects.apply(names)
+        self.binding.effects.keep()
         if known or await self._handle(incoming) is None:
             await self.acknowledge(incoming)
         else:

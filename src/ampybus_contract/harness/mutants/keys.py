@@ -35,7 +35,7 @@ class SaltsKeys(ReferenceBinding):
         await super().start(endpoint)
         producer = getattr(self.transport, "producer", None)
         if producer is not None:
-            producer._partitioner = partial(_salted, next(self.lives))
+            producer.partitioner = partial(_salted, next(self.lives))
 
 
 def _salted(salt: int, key: bytes, partitions: Sequence[int], _available: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from ampybus_contract.bindings.consumer import ConsumerGroup
 from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.bindings.transport import Incoming
-from ampybus_contract.contract import Contract
+from ampybus_contract.contract import Contract, RetryRule
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.harness.mutants.build import Build, Mutant, by, delivers, grouped, setting
 
@@ -66,11 +66,19 @@ class OneLane(ReferenceBinding):
         return ""
 
 
+class OneTier(ReferenceBinding):
+    """Tries the messages of every domain as the tier of one says."""
+
+    def retry_rule(self, envelope: Envelope) -> RetryRule:
+        return next(iter(self.contract.tiers.values()))
+
+
 def mutants(_contract: Contract) -> list[Mutant]:
     """Every mutant of the chapter."""
     return [
         Mutant("retries for ever", "DLQ-01", _retrying(attempts=FOR_EVER)),
         Mutant("tries once too few", "DLQ-01", by(_one_less)),
+        Mutant("knows one tier only", "DLQ-01", OneTier),
         Mutant("waits equally long", "DLQ-02", _retrying(backoff_factor=1)),
         Mutant("waits without bound", "DLQ-02", _retrying(backoff_factor=1_000, backoff_max=FOR_EVER)),
         Mutant("waits without jitter", "DLQ-02", _retrying(jitter=0), virtual=True),

@@ -44,7 +44,7 @@ async def killed_consumer(stage: Stage) -> None:
     await stage.subscribe(stage.pattern(domain))
     after = [stage.workload.envelope(domain, key) for key in range(KEYS)]
     await stage.publish(*after)
-    await stage.applied([*made, *after])
+    await stage.healed([*made, *after])
     await stage.drained()
 
 

@@ -66,7 +66,7 @@ async def renewed_certificates(stage: Stage) -> None:
             stage.fault(RENEWED)
         link.reset()
         stage.fault(BROKEN)
-        await stage.applied([*made, *await stage.publish_until_acknowledged(domain)])
+        await stage.healed([*made, *await stage.publish_until_acknowledged(domain)])
         await stage.stop()
 
 

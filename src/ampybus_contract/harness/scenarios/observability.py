@@ -75,6 +75,7 @@ async def stuck(stage: Stage) -> None:
     await stage.consumers.redeliver_after(REDELIVERY_SECONDS)
     await stage.publish(*made[:-BEYOND])
     await stage.happens(stands)
+    await stage.rests()
     await stage.publish(*made[-BEYOND:])
     await stage.rests()
     ending = asyncio.create_task(stage.stop())

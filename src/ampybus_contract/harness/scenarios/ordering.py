@@ -14,7 +14,7 @@ from ampybus_contract.harness.stage import Stage
 PER_KEY = 12
 KEYS = 3
 ROUNDS = 4
-WORK_SECONDS = 0.004
+WORK_SECONDS = 0.03
 HEALED_SECONDS = 12.0
 REDELIVERY_SECONDS = 1.0
 STEP = "x_step"

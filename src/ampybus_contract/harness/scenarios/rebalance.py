@@ -73,4 +73,4 @@ async def rebalance(stage: Stage) -> None:
     await group.part(first)
     await group.join()
     await group.part(second)
-    await stage.applied([*group.made, *await stage.publish_until_acknowledged(group.domain)])
+    await stage.healed([*group.made, *await stage.publish_until_acknowledged(group.domain)])

@@ -14,12 +14,16 @@ BROKEN = bytes([0xFF, 0xFE, 0xFD, 0xFC])
 
 
 async def hopeless(stage: Stage) -> None:
-    """Messages of several keys, each of which the handler wants to try again for ever."""
-    domain = stage.workload.keyed_domain()
-    made = [stage.workload.envelope(domain, key) for key in range(KEYS)]
-    await stage.subscribe(stage.pattern(domain), answer=lambda _envelope, _attempt: Settlement.RETRY)
-    await stage.publish(*made)
-    await stage.buried(KEYS, stage.contract.retry_of(domain).backoff_max + 2 * NOISE_SECONDS)
+    """Messages of several keys in a domain of each tier, which the handler wants to try again for ever."""
+    tiers = {stage.contract.domains[name].tier: name for name in reversed(stage.workload.domains)}
+    for domain in tiers.values():
+        made = [stage.workload.envelope(domain, key) for key in range(KEYS)]
+        await stage.subscribe(
+            stage.pattern(domain), f"{domain} consumer", answer=lambda _envelope, _attempt: Settlement.RETRY
+        )
+        await stage.publish(*made)
+    longest = max(stage.contract.retry_of(domain).backoff_max for domain in tiers.values())
+    await stage.buried(KEYS * len(tiers), longest + 2 * NOISE_SECONDS)
     await stage.quiet()
 
 
