@@ -62,3 +62,8 @@ def test_every_binding_puts_the_same_envelope_on_the_wire(ampybus: ConformanceCh
         checkers.payload_changed,
         checkers.topic_changed,
     )
+
+
+@pytest.mark.ampybus("ENV-10")
+def test_whatever_the_contract_allows_arrives(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.crossing, checkers.lost_write, checkers.unseen)

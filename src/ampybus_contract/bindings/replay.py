@@ -11,6 +11,7 @@ from ampybus_contract.bindings.protocol import Handler, Settlement, Subscription
 from ampybus_contract.bindings.transport import Incoming, Reads, Span
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Topic
+from ampybus_contract.envelope.digest import plain_payload
 from ampybus_contract.envelope.formula import fill
 from ampybus_contract.envelope.instant import nanoseconds
 from ampybus_contract.envelope.pattern import matches
@@ -43,7 +44,7 @@ class Request:
         Raises ReplayError where it names no domain, another environment, or a scope the domain does not
         have (D5, D26).
         """
-        asked: Any = decode(contract.replay.request, envelope.payload)
+        asked: Any = decode(contract.replay.request, plain_payload(envelope, contract))
         topic = Topic.parse(envelope.topic)
         domain = contract.domains.get(asked.domain)
         if domain is None or domain.replay is None:

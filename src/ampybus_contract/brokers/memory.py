@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from ampybus_contract.brokers.endpoint import Endpoint
@@ -25,13 +26,18 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class MemoryConsumer:
-    """One consumer group: what is still to be handed out, and what is out without an ack."""
+    """One consumer group: what is still to be handed out, and what is out without an ack.
+
+    ``left`` is what a client had in hand when another one took its place: that comes again before anything
+    newer, in stored order, once the time to acknowledge it is over (D20).
+    """
 
     pattern: str
     waiting: deque[tuple[int, Envelope]] = field(default_factory=deque)
     pending: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     ack_wait: float = ACK_WAIT_SECONDS
+    left: set[int] = field(default_factory=set)
 
     def offer(self, position: int, envelope: Envelope) -> None:
         """Queue a message where the pattern covers its topic."""
@@ -41,7 +47,7 @@ class MemoryConsumer:
 
     async def take(self) -> tuple[int, Envelope]:
         """The next message; it comes again unless acknowledged within ``ack_wait`` seconds."""
-        while not self.waiting:
+        while self.left or not self.waiting:
             self.arrived.clear()
             await self.arrived.wait()
         position, envelope = self.waiting.popleft()
@@ -54,11 +60,26 @@ class MemoryConsumer:
         timer = self.pending.pop(position, None)
         if timer is not None:
             timer.cancel()
+        self._returned(position)
+
+    def taken_over(self) -> None:
+        """Another client takes the place of the one before it."""
+        self.left = set(self.pending)
 
     def _again(self, position: int, envelope: Envelope) -> None:
         self.pending.pop(position, None)
         self.waiting.append((position, envelope))
+        self._returned(position)
         self.arrived.set()
+
+    def _returned(self, position: int) -> None:
+        """Have no more to wait for of what was left: with the last of it, all is in stored order again."""
+        if position not in self.left:
+            return
+        self.left.discard(position)
+        if not self.left:
+            self.waiting = deque(sorted(self.waiting, key=itemgetter(0)))
+            self.arrived.set()
 
 
 class MemoryBroker:
@@ -116,8 +137,10 @@ class MemoryBroker:
         return CLOCK_START + round(asyncio.get_running_loop().time() * 1e9)
 
     def consumer(self, group: str, pattern: str) -> MemoryConsumer:
-        """The group of that name; a new one starts with the oldest message."""
-        if group not in self.consumers:
+        """The group of that name, for another client of it; a new one starts with the oldest message."""
+        if group in self.consumers:
+            self.consumers[group].taken_over()
+        else:
             consumer = self.consumers[group] = self.new_consumer(pattern)
             for position, envelope in enumerate(self.stored):
                 consumer.offer(position, envelope)

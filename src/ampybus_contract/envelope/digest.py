@@ -1,4 +1,4 @@
-"""Hashes as headers and files carry them (D13)."""
+"""Payloads before compression, and hashes as headers and files carry them (D13)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ def sha256_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
+def plain_payload(envelope: Envelope, contract: Contract) -> bytes:
+    """The payload before compression. Raises DecodeError where it cannot be undone (D19)."""
+    if envelope.headers.get("content_encoding") in contract.payload.encodings:
+        return decompress(envelope.payload, contract.payload.decoded_at_most)
+    return envelope.payload
+
+
 def decoded_digest(envelope: Envelope, contract: Contract) -> str:
     """That of the payload before compression; of the bytes as they are, where they cannot be decoded."""
-    plain = envelope.payload
-    if envelope.headers.get("content_encoding") in contract.payload.encodings:
-        try:
-            plain = decompress(plain, contract.payload.decoded_at_most)
-        except DecodeError:
-            plain = envelope.payload
-    return sha256_of(plain)
+    try:
+        return sha256_of(plain_payload(envelope, contract))
+    except DecodeError:
+        return sha256_of(envelope.payload)

@@ -24,6 +24,7 @@ from ampybus_contract.harness.checkers import (
     unanswered,
     unseen,
 )
+from ampybus_contract.harness.checkers.invariants import broken_invariants
 from ampybus_contract.harness.history import Event
 from ampybus_contract.harness.measurements import measurements
 from ampybus_contract.harness.playing import SIMULATION, Place, furnished, play, simulation
@@ -39,6 +40,7 @@ BindingFactory = Callable[[], Binding]
 PATIENCE_SECONDS = 5.0
 COMPLETE = (refused_valid, unanswered, lost_write, unseen)
 TELEMETRY = frozenset({"metrics", "logs", "tracing"})
+SHOWN_ANOMALIES = 20
 REAL_PLAYS = 40
 REAL_MESSAGES = 20
 REAL_FAULTS = 4
@@ -93,7 +95,7 @@ class Judge:
 
         def fails(schedule: Schedule) -> bool:
             nonlocal result
-            result = self._one(check, checkers, partial(self._play_schedule, scenario, schedule))
+            result = whole(self._one(check, checkers, partial(self._play_schedule, scenario, schedule)))
             if result.verdict is Verdict.PASS or (failed and result.verdict is not Verdict.FAIL):
                 return False
             if result.verdict is not Verdict.FAIL or self.failing is None:
@@ -170,6 +172,7 @@ class Judge:
         if self.histories is not None:
             self._keep(check, history)
         result = verdict_on(check, history, checkers, self.contract)
+        result = with_invariants(result, history, self.contract, self.claimed.get("", frozenset()))
         return replace(result, measured=measurements(history))
 
     def _keep(self, check: str, history: Sequence[Event]) -> None:
@@ -244,6 +247,32 @@ def verdict_on(check: str, history: History, checkers: Sequence[Checker], contra
         reason = f"the run does not show enough for a verdict: {gaps[0].sentence}"
         return Result(check, Verdict.INCONCLUSIVE, reason, evidence(gaps))
     return Result(check, Verdict.PASS)
+
+
+def with_invariants(
+    result: Result, history: History, contract: Contract, claimed: frozenset[str]
+) -> Result:
+    """A result with what its history shows beyond its own checkers: each failure under its own check."""
+    others: dict[str, Result] = {}
+    for check, found in broken_invariants(history, contract, claimed):
+        if check == result.check:
+            if result.verdict is not Verdict.FAIL:
+                shown = evidence(found[:SHOWN_ANOMALIES])
+                result = replace(result, verdict=Verdict.FAIL, reason=found[0].sentence, evidence=shown)
+        elif check not in others:
+            reason = f"{found[0].sentence} Seen while {result.check} was played."
+            shown = evidence(found[:SHOWN_ANOMALIES])
+            others[check] = Result(check, Verdict.FAIL, reason, shown, seen_in=result.check)
+    return replace(result, also=tuple(others.values()))
+
+
+def whole(result: Result) -> Result:
+    """A result that fails where its history shows a failure of any check."""
+    if result.verdict is Verdict.FAIL or not result.also:
+        return result
+    first = result.also[0]
+    reason = f"{first.check}: {first.reason}"
+    return replace(result, verdict=Verdict.FAIL, reason=reason, evidence=first.evidence)
 
 
 def make(factory: BindingFactory) -> Binding:

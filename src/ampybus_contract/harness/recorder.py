@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ class Recorder:
     def __init__(self, patience: float) -> None:
         self.patience = patience
         self.history: list[Event] = []
+        self.effects: dict[str, set[str]] = defaultdict(set)
         self._changed = asyncio.Event()
         self._began = asyncio.get_running_loop().time()
 
@@ -61,6 +63,16 @@ class Recorder:
             if len(self.history) == length:
                 return
 
+    def _has_applied(self, group: str, missing: set[str]) -> bool:
+        """Whether a group applied all of these ids; those that it did are taken out."""
+        applied = self.effects[group]
+        while missing:
+            name = missing.pop()
+            if name not in applied:
+                missing.add(name)
+                return False
+        return True
+
     async def _becomes(self, ask: Callable[[], Awaitable[T]], wanted: Callable[[T], bool]) -> bool:
         deadline = asyncio.get_running_loop().time() + max(self.patience, BROKER_SECONDS)
         while asyncio.get_running_loop().time() < deadline:
@@ -95,4 +107,6 @@ class Recorder:
         at = self.elapsed()
         event = Event(at, actor, operation, outcome, envelope, attempt, pattern, error, count, said, due=due)
         self.history.append(event)
+        if operation is Operation.EFFECT:
+            self.effects[actor].add(event.id)
         self._changed.set()

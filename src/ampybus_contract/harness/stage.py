@@ -36,7 +36,7 @@ from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.formula import fill
 from ampybus_contract.errors import BindingCrashError
-from ampybus_contract.harness.history import Operation, Outcome
+from ampybus_contract.harness.history import RAISED, Operation, Outcome
 from ampybus_contract.harness.objects import Objects
 from ampybus_contract.harness.producing import CALL_SECONDS, Producing
 from ampybus_contract.harness.recorder import NOTHING, SHOWN
@@ -303,9 +303,15 @@ class Stage(Producing):
             self._record(group, Operation.DELIVER, Outcome.OK, envelope, attempt, pattern)
             if pause is not None:
                 await pause(envelope, attempt)
-            settlement = answer(envelope, attempt) if answer else Settlement.OK
+            try:
+                settlement = answer(envelope, attempt) if answer else Settlement.OK
+            except Exception:
+                self._record(group, Operation.SETTLE, Outcome.OK, envelope, attempt, pattern, RAISED)
+                raise
             if settlement is Settlement.OK:
                 self._record(group, Operation.EFFECT, Outcome.OK, envelope, attempt, pattern)
+            else:
+                self._record(group, Operation.SETTLE, Outcome.OK, envelope, attempt, pattern, str(settlement))
             return settlement
 
         return handle
@@ -329,15 +335,8 @@ class Stage(Producing):
         wanted = {item.headers.get("message_id", "").lower() for item in envelopes}
         published = [item for item in self.history if item.operation is Operation.PUBLISH]
         refused = {item.id for item in published if item.outcome is Outcome.FAIL}
-        wanted -= refused - {item.id for item in published if item.outcome is Outcome.OK}
-
-        def done() -> bool:
-            effects = {
-                item.id for item in self.history if item.operation is Operation.EFFECT and item.actor == group
-            }
-            return wanted <= effects
-
-        return await self._until(done, seconds)
+        missing = wanted - (refused - {item.id for item in published if item.outcome is Outcome.OK})
+        return await self._until(lambda: self._has_applied(group, missing), seconds)
 
     def pointer(self, domain: str, key: int = 0) -> Envelope:
         """A valid pointer envelope: to an object that is there, where the binding will look for it."""
@@ -403,6 +402,7 @@ class Stage(Producing):
 
     async def begin_again(self) -> None:
         """Start another binding in the place of the one that has ended."""
+        self.fault("the binding ended, and another took its place")
         self.binding = self.make()
         await self.open(self.place)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -28,7 +28,8 @@ class Result:
     """The verdict on one check, why, and for a failure what shows it.
 
     ``unclaimed`` is the capability that the binding does not claim, where that is the reason; ``measured``
-    what the history measures, as ``harness.measurements`` has it.
+    what the history measures, as ``harness.measurements`` has it. ``also`` are failures of other checks that
+    the same history shows; each has this check as ``seen_in``, the one whose scenario was played.
     """
 
     check: str
@@ -37,6 +38,8 @@ class Result:
     evidence: tuple[Mapping[str, Any], ...] = ()
     unclaimed: str | None = None
     measured: tuple[Mapping[str, Any], ...] = ()
+    seen_in: str = ""
+    also: tuple[Result, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -47,6 +50,8 @@ class Result:
             "evidence": list(self.evidence),
             "unclaimed": self.unclaimed,
             "measured": list(self.measured),
+            "seen_in": self.seen_in,
+            "also": [item.to_dict() for item in self.also],
         }
 
     @classmethod
@@ -59,7 +64,24 @@ class Result:
             tuple(data["evidence"]),
             data["unclaimed"],
             tuple(data["measured"]),
+            data.get("seen_in", ""),
+            tuple(cls.from_dict(item) for item in data.get("also", ())),
         )
+
+
+def worst(results: Iterable[Result]) -> dict[str, Result]:
+    """One result a check: a failure where there is one, of several the check's own; else the last one."""
+    found: dict[str, Result] = {}
+    for item in results:
+        known = found.get(item.check)
+        if known is None or _gravity(item) >= _gravity(known):
+            found[item.check] = item
+    return found
+
+
+def _gravity(result: Result) -> tuple[int, bool]:
+    failed = {Verdict.FAIL: 2, Verdict.DEVIATION: 1}.get(result.verdict, 0)
+    return failed, bool(failed and not result.seen_in)
 
 
 def evidence(anomalies: Sequence[Anomaly]) -> tuple[Mapping[str, Any], ...]:

@@ -28,6 +28,7 @@ class Workload:
 
     def __init__(self, contract: Contract, seed: int) -> None:
         self.contract = contract
+        self.seed = seed
         self.epoch_ms = EPOCH_MS + random.Random(f"epoch {seed}").randrange(EPOCH_RANGE_MS)
         self.headers = {name: item.example for name, item in contract.headers.items() if item.required}
         self._begin(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -77,13 +77,15 @@ def ampybus(ampybus_judge: Judge, request: pytest.FixtureRequest) -> Conformance
 
     def judge(scenario: Scenario | Scheduled, *checkers: Checker) -> None:
         run = _run(request)
-        result = known(ampybus_judge.judge(check, scenario, checkers), run.deviations)
+        judged = known(ampybus_judge.judge(check, scenario, checkers), run.deviations)
+        result = replace(judged, also=tuple(known(item, run.deviations) for item in judged.also))
         request.node.user_properties += [
             (PROPERTY, result.to_dict()),
             (HEADING, asdict(run.heading) if run.heading else None),
         ]
-        if result.verdict is Verdict.FAIL:
-            pytest.fail(f"{check}: {result.reason}", pytrace=False)
+        failed = [item for item in (result, *result.also) if item.verdict is Verdict.FAIL]
+        if failed:
+            pytest.fail("\n".join(f"{item.check}: {item.reason}" for item in failed), pytrace=False)
         if result.verdict is Verdict.DEVIATION:
             pytest.xfail(result.reason)
         if result.verdict is not Verdict.PASS:

@@ -17,7 +17,7 @@ from ampybus_contract.contract import Contract, data_directory, default_contract
 from ampybus_contract.contract.digest import spec_digest
 from ampybus_contract.errors import AmpyBusError, TargetError
 from ampybus_contract.exit_codes import FINDINGS, INCONCLUSIVE, INTERNAL, USAGE
-from ampybus_contract.harness.verdicts import NOT_RUN, Result, Verdict
+from ampybus_contract.harness.verdicts import NOT_RUN, Result, Verdict, worst
 from ampybus_contract.pytest_plugin.deviations import read_deviations, stale
 from ampybus_contract.pytest_plugin.progress import LiveProgress, wanted
 from ampybus_contract.pytest_plugin.targets import binding_factory
@@ -116,7 +116,8 @@ class ConformanceRun:
             self.heading = Heading(**heading)
         found = values.get(PROPERTY)
         if isinstance(found, dict):
-            self.results[found["check"]] = Result.from_dict(found)
+            result = Result.from_dict(found)
+            self.results = worst([*self.results.values(), result, *result.also])
             if report.when == "call":
                 self.seconds[found["check"]] = round(report.duration, 3)
         if report.failed and not found:

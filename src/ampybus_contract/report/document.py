@@ -153,7 +153,7 @@ def run_report(
                 for item in map(contract.requirements.__getitem__, rule.requirements)
             ),
             by_check[name].evidence,
-            again(heading, name),
+            again(heading, by_check[name].seen_in or name),
             contract.profile_of(name).name,
             by_check[name].unclaimed in contract.profile_of(name).may_lack,
             by_check[name].measured,

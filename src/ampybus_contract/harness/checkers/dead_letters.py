@@ -8,6 +8,7 @@ from ampybus_contract.contract import Contract
 from ampybus_contract.harness.checkers.reading import (
     History,
     acknowledged,
+    copies,
     is_dead_letter,
     letters,
     musts,
@@ -113,15 +114,20 @@ def reason_wrong(history: History, contract: Contract) -> list[Anomaly]:
 
 
 def dlq_loop(history: History, contract: Contract) -> list[Anomaly]:
-    """A dead letter that was dead-lettered again, because its own handling failed (D25)."""
-    first: dict[tuple[str, bytes], Event] = {}
+    """A dead letter that was dead-lettered again, because its own handling failed (D25).
+
+    There may be one for each copy of its message on the wire.
+    """
+    seen: dict[tuple[str, bytes], list[Event]] = defaultdict(list)
+    on_wire = copies(history, contract)
     found: list[Anomaly] = []
     for item in only(history, Operation.STORE):
         if not is_dead_letter(item.topic, contract):
             continue
-        earlier = first.setdefault((item.id, item.envelope.payload), item)
-        if earlier is not item:
-            found.append(Anomaly("A message in the DLQ was put into the DLQ again.", (earlier, item)))
+        earlier = seen[item.id, item.envelope.payload]
+        earlier.append(item)
+        if len(earlier) > max(on_wire[item.id], 1):
+            found.append(Anomaly("A message in the DLQ was put into the DLQ again.", (earlier[0], item)))
     return found
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ampybus_contract.contract import Contract
+from ampybus_contract.envelope.digest import decoded_digest
 from ampybus_contract.harness.checkers.reading import (
     History,
     differing,
+    fetched,
     first_published,
     musts,
     only,
@@ -126,8 +128,8 @@ def id_rewritten(history: History, contract: Contract) -> list[Anomaly]:
     return found
 
 
-def payload_changed(history: History, _contract: Contract) -> list[Anomaly]:
-    """A delivery whose payload bytes differ from those published under its id."""
+def payload_changed(history: History, contract: Contract) -> list[Anomaly]:
+    """A delivery whose payload bytes differ from those published under its id, or that its pointer names."""
     return [
         Anomaly(
             f"The payload changed: {len(sent.envelope.payload)} bytes were published, "
@@ -135,8 +137,15 @@ def payload_changed(history: History, _contract: Contract) -> list[Anomaly]:
             (sent, got),
         )
         for sent, got in pairs(history)
-        if sent.envelope.payload != got.envelope.payload
+        if sent.envelope.payload != got.envelope.payload and not _as_named(sent, got, contract)
     ]
+
+
+def _as_named(sent: Event, got: Event, contract: Contract) -> bool:
+    """Whether a delivery holds the object that the published pointer names."""
+    digest = contract.pointer_headers[1]
+    named = sent.envelope.headers.get(digest)
+    return fetched(sent, got, contract) and decoded_digest(got.envelope, contract) == named
 
 
 def topic_changed(history: History, _contract: Contract) -> list[Anomaly]:

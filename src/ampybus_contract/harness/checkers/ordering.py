@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from ampybus_contract.contract import Contract
-from ampybus_contract.harness.checkers.reading import History, acknowledged, first_published, musts, only
-from ampybus_contract.harness.history import Anomaly, Event, Operation
+from ampybus_contract.harness.checkers.reading import (
+    History,
+    acknowledged,
+    first_published,
+    in_doubt,
+    musts,
+    only,
+    undisturbed,
+)
+from ampybus_contract.harness.history import Anomaly, Event, Operation, Outcome
 
 
 def key_reordered(history: History, _contract: Contract) -> list[Anomaly]:
     """Two messages of one producer and key that a consumer first gets in the other order.
 
-    Sample: publish a, publish b, deliver b, deliver a. A redelivery of what was seen is no reordering.
+    Sample: publish a, publish b, deliver b, deliver a. A redelivery of what was seen is no reordering. What
+    was never answered with certainty may have been stored late, so it has no place in the order; nor have two that
+    were under way at once while something was disturbed.
     """
     return _reordered(history, Operation.DELIVER, "arrived")
 
@@ -35,8 +45,8 @@ def stale_end(history: History, contract: Contract) -> list[Anomaly]:
 
 
 def _reordered(history: History, operation: Operation, verb: str) -> list[Anomaly]:
-    first = first_published(history).items()
-    published = {name: (place, item) for place, (name, (item,)) in enumerate(first)}
+    published = _places(history)
+    calm = undisturbed(history)
     found: list[Anomaly] = []
     newest: dict[tuple[str, str, str], Event] = {}
     seen: set[tuple[str, str]] = set()
@@ -44,12 +54,32 @@ def _reordered(history: History, operation: Operation, verb: str) -> list[Anomal
         if item.id not in published or (item.actor, item.id) in seen:
             continue
         seen.add((item.actor, item.id))
-        position, origin = published[item.id]
+        begun, done, origin = published[item.id]
         lane = (item.actor, origin.actor, origin.key)
         last = newest.get(lane)
-        if last is not None and position < published[last.id][0]:
-            sentence = f"Two messages of one key {verb} in the other order."
-            found.append(Anomaly(sentence, (origin, published[last.id][1], last, item)))
-        else:
+        if last is None or begun > published[last.id][0]:
             newest[lane] = item
+        elif calm or done < published[last.id][0]:
+            sentence = f"Two messages of one key {verb} in the other order."
+            found.append(Anomaly(sentence, (origin, published[last.id][2], last, item)))
     return found
+
+
+def _places(history: History) -> dict[str, tuple[int, int, Event]]:
+    """When the publish of each message began and when it was answered, in events, and its beginning.
+
+    What was never answered with certainty is left out.
+    """
+    doubtful, first = in_doubt(history), first_published(history)
+    answered: dict[str, int] = {}
+    begun: dict[str, int] = {}
+    for place, item in enumerate(only(history, Operation.PUBLISH)):
+        if item.outcome is Outcome.INVOKE:
+            begun.setdefault(item.id, place)
+        else:
+            answered[item.id] = place
+    return {
+        name: (begun[name], answered.get(name, begun[name]), item)
+        for name, (item,) in first.items()
+        if name not in doubtful
+    }

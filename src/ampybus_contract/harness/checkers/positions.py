@@ -20,7 +20,7 @@ def nonmonotonic(history: History, contract: Contract) -> list[Anomaly]:
     """
     found: list[Anomaly] = []
     newest: dict[tuple[str, Lane], tuple[int, Event]] = {}
-    for item, place in _first(history, _places(history, contract)):
+    for item, place in _first(history, _places(history, contract), contract):
         lane = (item.actor, (item.topic, item.key))
         last = newest.get(lane)
         if last is not None and place < last[0]:
@@ -45,7 +45,7 @@ def poll_skip(history: History, contract: Contract) -> list[Anomaly]:
     reached: dict[tuple[str, Lane], int] = {}
     got: dict[str, set[str]] = defaultdict(set)
     found: list[Anomaly] = []
-    for item, place in _first(history, places):
+    for item, place in _first(history, places, contract):
         lane = (item.topic, item.key)
         seen = got[item.actor]
         seen.update((item.id, dedupe_of(item)))
@@ -62,13 +62,17 @@ def poll_skip(history: History, contract: Contract) -> list[Anomaly]:
     return found
 
 
-def _first(history: History, places: Places) -> Iterator[tuple[Event, int]]:
-    """The first delivery of each message to each actor, with the place of the message, where it is known."""
+def _first(history: History, places: Places, contract: Contract) -> Iterator[tuple[Event, int]]:
+    """The first delivery of each message to each actor, with the place of the message, where it is known.
+
+    What is replayed comes in an order of its own.
+    """
     seen: set[tuple[str, str, str]] = set()
     for item in only(history, Operation.DELIVER):
         name = (item.actor, item.topic, item.id)
         known = places.get((item.topic, item.id))
-        if name not in seen and known is not None:
+        replayed = contract.replay.header in item.envelope.headers
+        if name not in seen and known is not None and not replayed:
             seen.add(name)
             yield item, known[0]
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
 
 from ampybus_contract.contract import Contract
-from ampybus_contract.envelope import Envelope
+from ampybus_contract.envelope import Envelope, Headers
 from ampybus_contract.harness.history import Anomaly, Event, HashedPayload, Operation, Outcome
 from ampybus_contract.validation import Finding, validate
 
 History = Sequence[Event]
 Checker = Callable[[History, Contract], list[Anomaly]]
 REMEMBERED = 1 << 20
+TRACE = "trace_id"
 
 
 class _Index:
@@ -85,21 +86,69 @@ def first_published(history: History) -> dict[str, tuple[Event]]:
     return _index(history).published
 
 
+def in_doubt(history: History) -> frozenset[str]:
+    """The ids whose publish had an indefinite outcome and no other one after it."""
+    last = {item.id: item.outcome for item in only(history, Operation.PUBLISH)}
+    return frozenset(name for name, outcome in last.items() if outcome in (Outcome.INFO, Outcome.INVOKE))
+
+
+def copies(history: History, contract: Contract) -> dict[str, int]:
+    """How many messages on the wire have each id, dead letters aside; 0 for one that is not there."""
+    found: dict[str, int] = defaultdict(int)
+    for item in only(history, Operation.STORE):
+        found[item.id] += not is_dead_letter(item.topic, contract)
+    return found
+
+
+def undisturbed(history: History) -> bool:
+    """Whether nothing in a history made a broker or a binding begin anew."""
+    return not only(history, Operation.FAULT)
+
+
 def pairs(history: History) -> list[tuple[Event, Event]]:
     """Each delivery of a message that was published, after that publish; nobody may change the list."""
     return _index(history).pairs
 
 
 def differing(sent: Event, got: Event, contract: Contract) -> list[str]:
+    """The headers that are not as they were sent; what infrastructure may add or set does not count.
+
+    That is what retries, the DLQ and a replay add, the span of a producer that traces (D41), and the pointer
+    headers of a payload that was fetched (D18).
+    """
     one, other = sent.envelope.headers, got.envelope.headers
     if one.plain == other.plain:
         return []
-    return sorted(
-        name
-        for name in {*one, *other}
-        if one.get(name) != other.get(name)
-        and not (name in contract.infrastructure_headers and name not in one)
+    free = {*contract.infrastructure_headers} - {*one}
+    if _traced(one, other, contract):
+        free |= span_headers(contract)
+    if fetched(sent, got, contract):
+        free |= {*contract.pointer_headers}
+    return sorted(name for name in {*one, *other} if one.get(name) != other.get(name) and name not in free)
+
+
+def fetched(sent: Event, got: Event, contract: Contract) -> bool:
+    """Whether a pointer was published and its object handed over: none of the pointer headers is left."""
+    names = contract.pointer_headers
+    return all(name in sent.envelope.headers for name in names) and not any(
+        name in got.envelope.headers for name in names
     )
+
+
+def span_headers(contract: Contract) -> frozenset[str]:
+    """The headers that name the span of a producer: what holds the context, and its parts but the trace."""
+    holder = contract.headers[contract.tracing.propagates]
+    return frozenset({holder.name, *holder.pattern.groupindex} - {TRACE})
+
+
+def _traced(sent: Headers, got: Headers, contract: Contract) -> bool:
+    """Whether the span headers of a message are those of a span in the message's own trace (D41)."""
+    holder = contract.headers[contract.tracing.propagates]
+    found = holder.pattern.fullmatch(got.get(holder.name, ""))
+    if found is None:
+        return False
+    parts = found.groupdict()
+    return parts.pop(TRACE) == sent.get(TRACE) and all(got.get(n, text) == text for n, text in parts.items())
 
 
 def musts(item: Event, contract: Contract) -> list[Finding]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ampybus_contract.contract import Contract
+from ampybus_contract.envelope.digest import plain_payload
 from ampybus_contract.envelope.instant import nanoseconds
 from ampybus_contract.envelope.pattern import matches
 from ampybus_contract.envelope.registry import decode
@@ -259,7 +260,7 @@ def _answers(history: History, contract: Contract) -> Iterator[tuple[Event, Even
 
 
 def _asked(request: Event, contract: Contract) -> Any:
-    return decode(contract.replay.request, request.envelope.payload)
+    return decode(contract.replay.request, plain_payload(request.envelope, contract))
 
 
 def _meaning(request: Event, contract: Contract) -> tuple[object, ...]:

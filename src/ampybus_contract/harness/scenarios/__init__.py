@@ -2,6 +2,7 @@
 
 from ampybus_contract.harness.scenarios.audit import captured, captured_letters, gap_and_double, tampered
 from ampybus_contract.harness.scenarios.backpressure import behind, held_handlers, slowed_producer
+from ampybus_contract.harness.scenarios.breadth import crossing
 from ampybus_contract.harness.scenarios.chaos import chaos
 from ampybus_contract.harness.scenarios.dead_letters import poison
 from ampybus_contract.harness.scenarios.disturbed import (
@@ -95,6 +96,7 @@ __all__ = [
     "compression_threshold",
     "crash_before_ack",
     "credentials",
+    "crossing",
     "cut_link",
     "dead_letter_outage",
     "decompression_bomb",
