@@ -46,3 +46,8 @@ def test_another_attempt_is_the_same_message(ampybus: ConformanceCheck) -> None:
 @pytest.mark.ampybus("IDM-08")
 def test_duplicates_retries_and_redrives_give_one_effect(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.duplicates_of_dead_letters, checkers.duplicate_effect, checkers.swallowed)
+
+
+@pytest.mark.ampybus("IDM-09")
+def test_repeats_have_one_effect_everywhere_and_however_late(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.repeats, checkers.unapplied, checkers.duplicate_effect, checkers.dedupe_repeated)

@@ -41,3 +41,8 @@ def test_a_source_waits_for_its_dead_letter(ampybus: ConformanceCheck) -> None:
 @pytest.mark.ampybus("DLQ-09")
 def test_a_redrive_restores_a_message_once(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.redriven, checkers.redrive_wrong, checkers.duplicate_effect, checkers.swallowed)
+
+
+@pytest.mark.ampybus("DLQ-13")
+def test_however_a_handler_ends_its_message_is_accounted_for(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.endings, checkers.unapplied)

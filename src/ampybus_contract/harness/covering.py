@@ -12,7 +12,7 @@ _Part = tuple[tuple[str, str], ...]
 
 
 def covering_rows(factors: Mapping[str, Sequence[str]], strength: int, seed: int) -> list[Row]:
-    """Rows with one value of each factor, so that every combination of ``strength`` factors' values is in one.
+    """Rows with one value of each factor, in which each combination of the values of ``strength`` factors is.
 
     Greedy: each row begins with a combination that no row has yet and takes, factor by factor, the value that
     covers most of what is left. The same seed gives the same rows. Raises ValueError for a strength below 1.
@@ -32,9 +32,7 @@ def covering_rows(factors: Mapping[str, Sequence[str]], strength: int, seed: int
 
 def covered(rows: Iterable[Mapping[str, str]], factors: Mapping[str, Sequence[str]]) -> tuple[int, int]:
     """How many pairs of values are in the rows, and how many there are."""
-    seen = {
-        part for row in rows for part in _parts({name: [value] for name, value in row.items()}, 2)
-    }
+    seen = {part for row in rows for part in _parts({name: [value] for name, value in row.items()}, 2)}
     return len(seen), sum(prod(map(len, pair)) for pair in combinations(factors.values(), 2))
 
 

@@ -16,8 +16,9 @@ class Operation(StrEnum):
 
     ``inject`` and ``store`` are the harness's own view of the wire: what it put there without the binding,
     and what it found there at the end. A ``subscribe`` has an empty envelope and a pattern, and so has a
-    ``replay``: a group that takes replays. A ``settle`` is what a handler answered that did not apply its message;
-    its error is the answer: ``retry``, ``reject``, or ``raise`` for a handler that raised. A ``fault`` is what the harness did to the broker, a ``backlog``
+    ``replay``: a group that takes replays. A ``settle`` is what a handler answered that did not apply its
+    message; its error is the answer: ``retry``, ``reject``, or ``raise`` for a handler that raised. A
+    ``fault`` is what the harness did to the broker, a ``backlog``
     how much the broker says is not acknowledged yet, ``held`` how much of that one consumer was handed out.
     A ``lag`` is what the binding says of a group, a ``slow`` how many priorities it was told to hold back.
     A ``buried`` says when so many dead letters were there. ``replace`` and ``remove`` spoiled the stored

@@ -249,9 +249,7 @@ def verdict_on(check: str, history: History, checkers: Sequence[Checker], contra
     return Result(check, Verdict.PASS)
 
 
-def with_invariants(
-    result: Result, history: History, contract: Contract, claimed: frozenset[str]
-) -> Result:
+def with_invariants(result: Result, history: History, contract: Contract, claimed: frozenset[str]) -> Result:
     """A result with what its history shows beyond its own checkers: each failure under its own check."""
     others: dict[str, Result] = {}
     for check, found in broken_invariants(history, contract, claimed):

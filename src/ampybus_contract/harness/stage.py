@@ -32,6 +32,7 @@ from ampybus_contract.brokers.levers import (
 )
 from ampybus_contract.brokers.location import with_credentials
 from ampybus_contract.brokers.protocol import Probe
+from ampybus_contract.brokers.virtual_time import VirtualTimeLoop
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.formula import fill
@@ -68,6 +69,11 @@ class Stage(Producing):
         self.groups: dict[str, str] = {}
         self.members: list[Binding] = []
         self.flooded = ""
+
+    @property
+    def virtual(self) -> bool:
+        """Whether time is that of the simulation, so that hours cost nothing."""
+        return isinstance(asyncio.get_running_loop(), VirtualTimeLoop)
 
     def pattern(self, domain: str, env: str = "") -> str:
         """The pattern for all topics of a domain, in the workload's environment or another."""

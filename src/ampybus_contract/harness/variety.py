@@ -22,7 +22,7 @@ from ampybus_contract.strategies.public import ENTROPY_BYTES, maker_of
 from ampybus_contract.validation import validate
 
 EPOCH_MS = 1_757_100_661_000
-LARGE_BYTES = 400_000
+LARGE_BYTES = 250_000
 TRIES = 24
 LONG = "n4-" * 1_365
 
@@ -37,7 +37,7 @@ UNKNOWN: Mapping[str, Mapping[str, str]] = {
     "word-like": {"x_true": "True", "x_null": "null", "x_none": "None", "x_nan": "NaN"},
     "json-like": {"x_json": '{"b": 1, "a": [1.0, null]}', "x_list": "[1, 2]"},
     "escaped": {"x_percent": "100%25 %0A", "x_slash": "a\\nb \\u00e9", "x_entity": "&amp; &#10;"},
-    "quoted": {"x_quotes": "\"it's\"", "x_signs": "a:b;c=d,e|f*g>h.i"},
+    "quoted": {"x_quotes": '"it\'s"', "x_signs": "a:b;c=d,e|f*g>h.i"},
     "encoded word": {"x_mime": "=?utf-8?q?caf=C3=A9?=", "x_base": "aGVsbG8="},
     "time-like": {"x_day": "2025-09-05T19:31:01.120Z", "x_uuid": "018F5E2F-9B1C-76AA-8F7A-3B1D8F3EA0C2"},
     "long": {"x_long": LONG},
@@ -73,7 +73,7 @@ TIMES: Mapping[str, str] = {
     "far past": "1999-12-31T23:59:59.000000001Z",
     "far future": "2262-04-11T23:47:16.854775807Z",
 }
-SIZES = ("typical", "empty", "below the threshold", "at the threshold", "above the threshold", "large")
+SIZES = ("typical", "empty", "at the threshold", "above the threshold", "large")
 CODINGS = ("plain", "gzip", "gzip at another level", "gzip in two members")
 OPTIONAL = ("none", "all", "span only", "traceparent only", "schema hash only", "sampled off")
 VERSIONS = ("example", "minor", "pre-release")
@@ -127,11 +127,21 @@ class Variety:
         for row in self.rows(strength):
             yield self.envelope(row)
 
-    def plain(self, domain: str, env: str = "") -> Envelope:
-        """An envelope of a domain with nothing special about it."""
-        shape = next(name for name, item in self.shapes.items() if item.domain == domain)
-        values = {name: values[0] for name, values in self.factors.items()}
-        return self.envelope({**values, "shape": shape, "environment": env or values["environment"]}).envelope
+    @property
+    def domains(self) -> list[str]:
+        """The domains that envelopes can be made of."""
+        return list(dict.fromkeys(shape.domain for shape in self.shapes.values()))
+
+    def any_of(self, domain: str, env: str, small: bool = True) -> Envelope:
+        """An envelope of a domain and environment with any values of the other factors."""
+        row = {name: self.random.choice(values) for name, values in self.factors.items()}
+        row["shape"] = self.random.choice(
+            [name for name, item in self.shapes.items() if item.domain == domain]
+        )
+        row["environment"] = env
+        if small:
+            row["size"] = SIZES[0]
+        return self.envelope(row).envelope
 
     def envelope(self, row: Row) -> Drawn:
         """The envelope of a row; a value that the contract forbids here is left out."""
@@ -151,7 +161,7 @@ class Variety:
         raise AssertionError(f"expected a valid envelope of {shape}, got none in {TRIES} tries")
 
     def again(self, first: Envelope) -> Envelope | None:
-        """Another message of the same domain, topic and key; None where the payload of the first has no key."""
+        """Another message of the same domain, topic and key; None where the first has no key in its payload."""
         topic = Topic.parse(first.topic)
         shape = next(
             item
@@ -176,10 +186,18 @@ class Variety:
                 return made
         return None
 
+    def renamed(self, envelope: Envelope) -> Envelope:
+        """The same envelope under an id of its own."""
+        self.made += 1
+        return replace(envelope, headers=envelope.headers.with_(message_id=self._id()))
+
+    def _id(self) -> str:
+        bits = (self.made << 48) | self.random.getrandbits(48)
+        return str(uuid7(EPOCH_MS + self.made, bits & ((1 << 74) - 1)))
+
     def _wish(self, row: Row, shape: Shape) -> Wish:
         at = self.contract.payload.compress_above
         size = {
-            "below the threshold": at - 1,
             "at the threshold": at,
             "above the threshold": at + 1,
             "large": LARGE_BYTES,
@@ -198,9 +216,8 @@ class Variety:
         )
 
     def _own(self, envelope: Envelope, form: str) -> Envelope:
-        """With an id, and a dedupe key, that no other message of this sequence has, and nothing of the bus."""
-        bits = (self.made << 48) | self.random.getrandbits(48)
-        text = str(uuid7(EPOCH_MS + self.made, bits & ((1 << 74) - 1)))
+        """With an id and a dedupe key that no other message here has, and nothing that the bus adds."""
+        text = self._id()
         if form == "upper":
             text = text.upper()
         elif form == "mixed":

@@ -43,6 +43,16 @@ from ampybus_contract.harness.checkers.envelope import (
     unknown_header_changed,
     wire_differs,
 )
+from ampybus_contract.harness.checkers.handling import (
+    attempts_exceeded,
+    failure_abandoned,
+    failure_lost,
+    letter_reason_untrue,
+    letter_uncaused,
+    rejected_again,
+    retry_uncounted,
+    unapplied,
+)
 from ampybus_contract.harness.checkers.idempotency import (
     acked_before_effect,
     dedupe_repeated,
@@ -98,6 +108,7 @@ from ampybus_contract.harness.checkers.retries import (
 )
 from ampybus_contract.harness.checkers.security import credential_shown
 from ampybus_contract.harness.checkers.tracing import span_missing, trace_broken
+from ampybus_contract.harness.checkers.wire import letter_differs, span_rewritten, wire_changed
 
 __all__ = [
     "Checker",
@@ -105,6 +116,7 @@ __all__ = [
     "absence_mishandled",
     "acked_before_dead_letter",
     "acked_before_effect",
+    "attempts_exceeded",
     "attempts_wrong",
     "backoff_unjittered",
     "backoff_wrong",
@@ -120,6 +132,8 @@ __all__ = [
     "dlq_lost",
     "duplicate_effect",
     "effect_reordered",
+    "failure_abandoned",
+    "failure_lost",
     "hash_wrong",
     "header_changed",
     "hint_missing",
@@ -134,6 +148,9 @@ __all__ = [
     "lag_wrong",
     "large_payload_lost",
     "latency_negative",
+    "letter_differs",
+    "letter_reason_untrue",
+    "letter_uncaused",
     "live_disturbed",
     "live_paused",
     "log_incomplete",
@@ -158,6 +175,7 @@ __all__ = [
     "reason_wrong",
     "redrive_wrong",
     "refused_valid",
+    "rejected_again",
     "replay_changed",
     "replay_cross_env",
     "replay_incomplete",
@@ -169,9 +187,11 @@ __all__ = [
     "required_header_altered",
     "required_header_missing",
     "retry_count_wrong",
+    "retry_uncounted",
     "sent_plain",
     "session_differs",
     "span_missing",
+    "span_rewritten",
     "stale_end",
     "stall_hidden",
     "stranger_trusted",
@@ -180,10 +200,12 @@ __all__ = [
     "topic_changed",
     "trace_broken",
     "unanswered",
+    "unapplied",
     "unknown_header_changed",
     "unseen",
     "unsettled_size",
     "violation_accepted",
     "wedged",
+    "wire_changed",
     "wire_differs",
 ]

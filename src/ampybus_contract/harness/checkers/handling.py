@@ -7,12 +7,16 @@ from collections.abc import Iterator
 
 from ampybus_contract.bindings.protocol import Settlement
 from ampybus_contract.contract import Contract
+from ampybus_contract.envelope.pattern import matches
 from ampybus_contract.harness.checkers.reading import (
     History,
     copies,
+    dedupe_of,
     is_dead_letter,
     musts,
     only,
+    subscribed,
+    taken,
     undisturbed,
 )
 from ampybus_contract.harness.checkers.retries import NOISE_SECONDS
@@ -31,7 +35,9 @@ def attempts_exceeded(history: History, contract: Contract) -> list[Anomaly]:
         return []
     on_wire = copies(history, contract)
     return [
-        Anomaly(f"A handler was given a message {len(tries)} times, {bound} are allowed.", (tries[0], tries[-1]))
+        Anomaly(
+            f"A handler was given a message {len(tries)} times, {bound} are allowed.", (tries[0], tries[-1])
+        )
         for (_actor, name), tries in _failures(history, contract).items()
         if len(tries) > (bound := _attempts(tries[0], contract) * max(on_wire[name], 1))
     ]
@@ -66,6 +72,26 @@ def failure_lost(history: History, contract: Contract) -> list[Anomaly]:
         Anomaly(f"A message that failed for good ({last.error}) is not in the DLQ.", (last,))
         for last, tries in _given_up(history, contract)
         if last.error == Settlement.REJECT or tries >= _attempts(last, contract)
+    ]
+
+
+def unapplied(history: History, contract: Contract) -> list[Anomaly]:
+    """A stored message that a group never applied although it covers its topic and did not fail it.
+
+    After a redrive nothing counts as failed any more.
+    """
+    failed = {} if only(history, Operation.REDRIVE) else _failures(history, contract)
+    applied = {
+        (item.actor, name) for item in only(history, Operation.EFFECT) for name in (item.id, dedupe_of(item))
+    }
+    due = [item for item in taken(history) if not musts(item, contract)]
+    return [
+        Anomaly(f"{actor} never applied a message that is stored for it.", (item,))
+        for actor, pattern in subscribed(history).items()
+        for item in due
+        if not {(actor, item.id), (actor, dedupe_of(item))} & applied
+        and (actor, item.id) not in failed
+        and matches(pattern, item.topic)
     ]
 
 
@@ -106,9 +132,7 @@ def letter_reason_untrue(history: History, contract: Contract) -> list[Anomaly]:
         got = letter.envelope.headers.get(rule.headers["reason"], "none").partition(":")[0]
         if got not in ends[letter.id]:
             wanted = " or ".join(sorted(ends[letter.id]))
-            found.append(
-                Anomaly(f"The reason should be {wanted}, it is {got}.", (failed[letter.id], letter))
-            )
+            found.append(Anomaly(f"The reason should be {wanted}, it is {got}.", (failed[letter.id], letter)))
     return found
 
 

@@ -6,8 +6,18 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from ampybus_contract.contract import Contract
-from ampybus_contract.harness.checkers import dead_letters, delivery, envelope, handling, idempotency, ordering
-from ampybus_contract.harness.checkers import positions, publishing, replay, wire
+from ampybus_contract.harness.checkers import (
+    dead_letters,
+    delivery,
+    envelope,
+    handling,
+    idempotency,
+    ordering,
+    positions,
+    publishing,
+    replay,
+    wire,
+)
 from ampybus_contract.harness.checkers.reading import Checker, History
 from ampybus_contract.harness.history import Anomaly
 

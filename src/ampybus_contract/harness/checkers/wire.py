@@ -89,6 +89,10 @@ def _differs(origin: Event, letter: Event, contract: Contract) -> str:
     """What is wrong with a dead letter of a message, as a sentence; empty for nothing."""
     if is_dead_letter(origin.topic, contract):
         return ""
+    return _misplaced(origin, letter, contract) or _altered(origin, letter, contract)
+
+
+def _misplaced(origin: Event, letter: Event, contract: Contract) -> str:
     rule, headers = contract.dead_letter, letter.envelope.headers
     parts = dict(zip(("prefix", "env", "domain"), origin.topic.split("."), strict=False))
     if parts.get("domain") in contract.domains and letter.topic != (place := fill(rule.topic, parts)):
@@ -97,12 +101,17 @@ def _differs(origin: Event, letter: Event, contract: Contract) -> str:
         return f"The dead letter names {headers.get(rule.headers['origin'])!r} as the topic it came from."
     if headers.get(rule.headers["reason"], "").partition(":")[0] not in rule.codes.values():
         return f"The dead letter has the reason {headers.get(rule.headers['reason'])!r}, which is none."
+    return ""
+
+
+def _altered(origin: Event, letter: Event, contract: Contract) -> str:
     packed = _packed(origin, letter, contract)
     if names := [name for name in differing(origin, letter, contract) if name not in packed]:
         return f"The dead letter differs from the message in: {', '.join(names)}."
     if origin.envelope.payload != letter.envelope.payload and not packed:
         return "The dead letter has other bytes than the message."
-    if not packed and headers.get(rule.headers["payload_hash"]) != decoded_digest(origin.envelope, contract):
+    digest = letter.envelope.headers.get(contract.dead_letter.headers["payload_hash"])
+    if not packed and digest != decoded_digest(origin.envelope, contract):
         return "The dead letter has another payload hash than the message."
     return ""
 
@@ -111,4 +120,8 @@ def _packed(sent: Event, got: Event, contract: Contract) -> tuple[str, ...]:
     """The headers of a pointer that stands for the payload of what was published; empty where none does."""
     names = contract.pointer_headers
     ours = not any(name in sent.envelope.headers for name in names)
-    return names if ours and got.envelope.payload == b"" and all(n in got.envelope.headers for n in names) else ()
+    return (
+        names
+        if ours and got.envelope.payload == b"" and all(n in got.envelope.headers for n in names)
+        else ()
+    )

@@ -2,7 +2,7 @@
 
 from ampybus_contract.harness.scenarios.audit import captured, captured_letters, gap_and_double, tampered
 from ampybus_contract.harness.scenarios.backpressure import behind, held_handlers, slowed_producer
-from ampybus_contract.harness.scenarios.breadth import crossing
+from ampybus_contract.harness.scenarios.breadth import crossing, endings, repeats
 from ampybus_contract.harness.scenarios.chaos import chaos
 from ampybus_contract.harness.scenarios.dead_letters import poison
 from ampybus_contract.harness.scenarios.disturbed import (
@@ -102,6 +102,7 @@ __all__ = [
     "decompression_bomb",
     "duplicates",
     "duplicates_of_dead_letters",
+    "endings",
     "environments",
     "every_header",
     "every_name",
@@ -135,6 +136,7 @@ __all__ = [
     "rebalance",
     "redriven",
     "renewed_certificates",
+    "repeats",
     "replaced_object",
     "replay_beside_live",
     "replayed_sinks",
