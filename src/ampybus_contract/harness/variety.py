@@ -161,7 +161,7 @@ class Variety:
         raise AssertionError(f"expected a valid envelope of {shape}, got none in {TRIES} tries")
 
     def again(self, first: Envelope) -> Envelope | None:
-        """Another message of the same domain, topic and key; None where the first has no key in its payload."""
+        """Another message of the same domain, topic and key; None where the first holds no key."""
         topic = Topic.parse(first.topic)
         shape = next(
             item
