@@ -25,6 +25,8 @@ class Recorder:
         self.patience = patience
         self.history: list[Event] = []
         self.effects: dict[str, set[str]] = defaultdict(set)
+        self.refused: set[str] = set()
+        self.accepted: set[str] = set()
         self._changed = asyncio.Event()
         self._began = asyncio.get_running_loop().time()
 
@@ -109,4 +111,8 @@ class Recorder:
         self.history.append(event)
         if operation is Operation.EFFECT:
             self.effects[actor].add(event.id)
+        elif operation is Operation.PUBLISH and outcome is Outcome.FAIL:
+            self.refused.add(event.id)
+        elif operation is Operation.PUBLISH and outcome is Outcome.OK:
+            self.accepted.add(event.id)
         self._changed.set()

@@ -80,9 +80,9 @@ class Stage(Producing):
         topic = self.workload.envelope(domain, env=env).topic
         return ".".join([*topic.split(".")[:4], ">"])
 
-    def dead_letters(self, domain: str) -> str:
-        """The topic of a domain's dead letters, in the workload's environment."""
-        parts = {"prefix": self.contract.topic.prefix, "env": self.workload.env, "domain": domain}
+    def dead_letters(self, domain: str, env: str = "") -> str:
+        """The topic of a domain's dead letters, in the workload's environment or another; ``>`` for all."""
+        parts = {"prefix": self.contract.topic.prefix, "env": env or self.workload.env, "domain": domain}
         return fill(self.contract.dead_letter.topic, parts)
 
     async def open(self, endpoint: Endpoint) -> None:
@@ -339,9 +339,7 @@ class Stage(Producing):
         Gives up, with False, when nothing happens for ``patience`` seconds, or ``seconds`` if that is more.
         """
         wanted = {item.headers.get("message_id", "").lower() for item in envelopes}
-        published = [item for item in self.history if item.operation is Operation.PUBLISH]
-        refused = {item.id for item in published if item.outcome is Outcome.FAIL}
-        missing = wanted - (refused - {item.id for item in published if item.outcome is Outcome.OK})
+        missing = wanted - (self.refused - self.accepted)
         return await self._until(lambda: self._has_applied(group, missing), seconds)
 
     def pointer(self, domain: str, key: int = 0) -> Envelope:

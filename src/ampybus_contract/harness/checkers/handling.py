@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache, partial
 
 from ampybus_contract.bindings.protocol import Settlement
 from ampybus_contract.contract import Contract
@@ -81,18 +82,19 @@ def unapplied(history: History, contract: Contract) -> list[Anomaly]:
     After a redrive nothing counts as failed any more.
     """
     failed = {} if only(history, Operation.REDRIVE) else _failures(history, contract)
-    applied = {
-        (item.actor, name) for item in only(history, Operation.EFFECT) for name in (item.id, dedupe_of(item))
-    }
-    due = [item for item in taken(history) if not musts(item, contract)]
-    return [
-        Anomaly(f"{actor} never applied a message that is stored for it.", (item,))
-        for actor, pattern in subscribed(history).items()
-        for item in due
-        if not {(actor, item.id), (actor, dedupe_of(item))} & applied
-        and (actor, item.id) not in failed
-        and matches(pattern, item.topic)
-    ]
+    applied: dict[str, set[str]] = defaultdict(set)
+    for item in only(history, Operation.EFFECT):
+        applied[item.actor] |= {item.id, dedupe_of(item)}
+    due = [(item, item.id, dedupe_of(item)) for item in taken(history) if not musts(item, contract)]
+    found: list[Anomaly] = []
+    for actor, pattern in subscribed(history).items():
+        fits, known = cache(partial(matches, pattern)), applied[actor]
+        found += [
+            Anomaly(f"{actor} never applied a message that is stored for it.", (item,))
+            for item, name, dedupe in due
+            if fits(item.topic) and name not in known and dedupe not in known and (actor, name) not in failed
+        ]
+    return found
 
 
 def letter_uncaused(history: History, contract: Contract) -> list[Anomaly]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.harness.checkers.reading import (
@@ -18,6 +19,7 @@ from ampybus_contract.harness.checkers.reading import (
 from ampybus_contract.harness.history import Anomaly, Event, Operation, Outcome
 
 STRICT = "strict"
+TOPICS_KEPT = 1 << 16
 
 
 def key_reordered(history: History, _contract: Contract) -> list[Anomaly]:
@@ -64,14 +66,14 @@ def _reordered(
     published = {name: place for name, place in _places(history).items() if name not in late}
     calm = undisturbed(history)
     found: list[Anomaly] = []
-    newest: dict[tuple[str, str, str], Event] = {}
+    newest: dict[tuple[str, str, str, str], Event] = {}
     seen: set[tuple[str, str]] = set()
     for item in only(history, operation):
         if item.id not in published or (item.actor, item.id) in seen:
             continue
         seen.add((item.actor, item.id))
         begun, done, origin = published[item.id]
-        lane = (item.actor, origin.actor, origin.key)
+        lane = (item.actor, origin.actor, _family(origin.topic), origin.key)
         last = newest.get(lane)
         if last is None or begun > published[last.id][0]:
             newest[lane] = item
@@ -81,12 +83,19 @@ def _reordered(
     return found
 
 
+@lru_cache(TOPICS_KEPT)
+def _family(topic: str) -> str:
+    """What the keys of a topic are told apart within: prefix, environment, domain and version."""
+    return ".".join(topic.split(".")[:4])
+
+
 def _places(history: History) -> dict[str, tuple[int, int, Event]]:
     """When the publish of each message began and when it was answered, in events, and its beginning.
 
-    What was never answered with certainty is left out.
+    What was never answered with certainty is left out, and what others put on the wire too.
     """
     doubtful, first = in_doubt(history), first_published(history)
+    injected = {item.id for item in only(history, Operation.INJECT)}
     answered: dict[str, int] = {}
     begun: dict[str, int] = {}
     for place, item in enumerate(only(history, Operation.PUBLISH)):
@@ -97,5 +106,5 @@ def _places(history: History) -> dict[str, tuple[int, int, Event]]:
     return {
         name: (begun[name], answered.get(name, begun[name]), item)
         for name, (item,) in first.items()
-        if name not in doubtful
+        if name not in doubtful and name not in injected
     }

@@ -4,6 +4,7 @@ from ampybus_contract.harness.scenarios.audit import captured, captured_letters,
 from ampybus_contract.harness.scenarios.backpressure import behind, held_handlers, slowed_producer
 from ampybus_contract.harness.scenarios.breadth import crossing, endings, repeats
 from ampybus_contract.harness.scenarios.chaos import chaos
+from ampybus_contract.harness.scenarios.day import trading_day
 from ampybus_contract.harness.scenarios.dead_letters import poison
 from ampybus_contract.harness.scenarios.disturbed import (
     cut_link,
@@ -155,6 +156,7 @@ __all__ = [
     "stored_late",
     "stuck",
     "tampered",
+    "trading_day",
     "unknown_encoding",
     "untrusted_peers",
     "versions",

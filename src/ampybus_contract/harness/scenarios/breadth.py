@@ -127,9 +127,7 @@ async def endings(stage: Stage) -> None:
         return
     plan.mended = True
     for env in stage.contract.topic.environments:
-        letters = ".".join([*stage.dead_letters("any").split(".")[:4], ">"]).replace(
-            f".{stage.workload.env}.", f".{env}."
-        )
+        letters = stage.dead_letters(">", env)
         await stage.redrive(letters, FEW_LETTERS)
         await stage.redrive(letters, len(failing))
     await all_applied(stage, consumers, plan.made, LONGEST)
