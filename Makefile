@@ -25,7 +25,7 @@ test: setup
 	$(PYTEST) --ignore-glob='*/test_kafka_*'
 
 test-kafka: setup
-	$(PYTEST) tests/test_kafka_*.py
+	$(PYTEST) tests/*/test_kafka_*.py
 
 mutants: setup
 	$(BIN)/ampybus mutants

@@ -17,7 +17,7 @@ from ampybus_contract.contract import default_contract
 from ampybus_contract.harness.judge import Judge
 from ampybus_contract.harness.mutants.build import Build
 from ampybus_contract.harness.verdicts import Result, Verdict
-from test_mutants import MUTANTS, SUITES
+from tests.harness.judging import MUTANTS, SUITES
 
 CHECK = "ORD-05"
 CONTRACT = default_contract()

@@ -22,7 +22,7 @@ from ampybus_contract.contract import default_contract
 from ampybus_contract.harness.judge import Judge
 from ampybus_contract.harness.mutants import Mutant, encryption
 from ampybus_contract.harness.verdicts import Verdict
-from test_mutants import SUITES, broken, verdict
+from tests.harness.judging import SUITES, broken, verdict
 
 CONTRACT = default_contract()
 MINIMUM = CONTRACT.security.tls_minimum

@@ -16,7 +16,7 @@ from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import default_contract
 from ampybus_contract.harness.mutants import Mutant
 from ampybus_contract.harness.verdicts import Verdict
-from test_mutants import MUTANTS, broken, verdict
+from tests.harness.judging import MUTANTS, broken, verdict
 
 CONTRACT = default_contract()
 WHY_NOT = why_not()

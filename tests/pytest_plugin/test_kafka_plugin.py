@@ -21,7 +21,7 @@ from ampybus_contract.errors import TargetError
 from ampybus_contract.harness.judge import Judge
 from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.pytest_plugin import brokers, targets
-from test_mutants import SUITES
+from tests.harness.judging import SUITES
 
 SECONDS = 240.0
 WHY_NOT = why_not()

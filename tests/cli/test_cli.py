@@ -19,7 +19,7 @@ from ampybus_contract.cli import fixture_files
 from ampybus_contract.cli.main import main
 from ampybus_contract.contract import default_contract
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_valid_goldens_pass(golden: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from ampybus_contract.brokers.kafka_stream import KafkaProbe, KafkaSource
 from ampybus_contract.contract import default_contract
 from ampybus_contract.errors import PublishError
 from ampybus_contract.harness.workload import Workload
-from small_disk import small_disk
+from tests.brokers.small_disk import small_disk
 
 CONTRACT = default_contract()
 SECONDS = 120.0

@@ -11,7 +11,7 @@ import pytest
 
 from ampybus_contract.contract import data_directory
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 OF_EXTRAS = [
     "aiokafka", "hypothesis", "jinja2", "nats", "obstore", "opentelemetry", "prometheus_client", "pytest",
 ]  # fmt: skip

@@ -22,7 +22,7 @@ from ampybus_contract.brokers.kafka_stream import KafkaProbe, KafkaSource
 from ampybus_contract.contract import default_contract
 from ampybus_contract.errors import BrokerError, PublishError
 from ampybus_contract.harness.workload import Workload
-from test_kafka_bad_situations import heard
+from tests.bindings.test_kafka_bad_situations import heard
 
 CONTRACT = default_contract()
 SECONDS = 60.0

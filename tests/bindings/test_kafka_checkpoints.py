@@ -25,7 +25,7 @@ from ampybus_contract.brokers.kafka_server import KafkaServer, kafka_server
 from ampybus_contract.brokers.kafka_stream import KafkaProbe
 from ampybus_contract.contract import default_contract
 from ampybus_contract.harness.workload import Workload
-from test_kafka_bad_situations import heard, play
+from tests.bindings.test_kafka_bad_situations import heard, play
 
 CONTRACT = default_contract()
 KEYS = 8

@@ -16,7 +16,7 @@ from ampybus_contract.brokers.kafka_stream import KafkaSource
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import default_contract
 from ampybus_contract.harness.verdicts import Verdict
-from test_mutants import SUITES, verdict
+from tests.harness.judging import SUITES, verdict
 
 CONTRACT = default_contract()
 WHY_NOT = why_not()

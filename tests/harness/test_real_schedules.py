@@ -20,7 +20,7 @@ from ampybus_contract.exit_codes import INCONCLUSIVE
 from ampybus_contract.harness.scenarios.incidents import RealIncidents
 from ampybus_contract.harness.stage import Stage
 
-ADAPTER = Path(__file__).with_name("process_adapter.py")
+ADAPTER = Path(__file__).parents[1] / "bindings/process_adapter.py"
 CHECK = "FLT-08"
 (ENVELOPE,) = envelopes(1, default_contract())
 BROKEN = """

@@ -21,7 +21,7 @@ from ampybus_contract.brokers.nats_stream import NatsSource
 from ampybus_contract.contract import default_contract
 from ampybus_contract.errors import BrokerError, PublishError
 from ampybus_contract.harness.workload import Workload
-from small_disk import small_disk
+from tests.brokers.small_disk import small_disk
 
 CONTRACT = default_contract()
 DEADLINE_SECONDS = 30.0
