@@ -12,12 +12,17 @@ from hypothesis import settings
 from ampybus_contract import Envelope
 from ampybus_contract.contract import data_directory
 from ampybus_contract.envelope import read_fixture
+from tests.tiers import Guard
 
 pytest_plugins = ["pytester"]
 
 for name, examples in (("quick", 10), ("default", 100), ("exhaustive", 2000)):
     settings.register_profile(name, deadline=None, max_examples=examples)
 settings.load_profile("default")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Guard())
 
 
 @pytest.fixture

@@ -76,6 +76,7 @@ def test_recorded_histories_are_good_and_judged_at_each_length(capfd: pytest.Cap
     assert lengths == ["51", "101"]
 
 
+@pytest.mark.server
 def test_the_bindings_are_measured_beside_the_raw_client(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bindings", "--count", "40", "--rounds", "2"]) == 0
     rows = {words[0]: words[1:] for words in map(str.split, capsys.readouterr().out.splitlines()[2:])}
@@ -83,12 +84,14 @@ def test_the_bindings_are_measured_beside_the_raw_client(capsys: pytest.CaptureF
     assert all(float(figure) > 0 for row in rows.values() for figure in row[:2])
 
 
+@pytest.mark.server
 def test_memory_is_shown_at_each_tenth(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["memory", "--count", "50"]) == 0
     shown = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]]
     assert shown == [str(number) for number in range(5, 51, 5)]
 
 
+@pytest.mark.subprocess
 def test_runs_that_are_alike_are_told_from_those_that_are_not(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

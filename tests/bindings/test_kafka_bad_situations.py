@@ -33,7 +33,7 @@ CONTRACT = default_contract()
 SECONDS = 90.0
 SMALL_BYTES = 5_000
 WHY_NOT = why_not()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+pytestmark = [pytest.mark.kafka, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 Lever = Callable[[KafkaProbe], Coroutine[Any, Any, None]]
 Scene = Callable[[Endpoint, KafkaProbe], Coroutine[Any, Any, None]]
 WORKLOAD = Workload(CONTRACT, 7)

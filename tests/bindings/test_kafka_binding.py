@@ -32,7 +32,7 @@ T = TypeVar("T")
 CONTRACT = default_contract()
 SECONDS = 60.0
 WHY_NOT = why_not()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+pytestmark = [pytest.mark.kafka, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 Scene = Callable[[Endpoint, KafkaProbe], Coroutine[Any, Any, T]]
 
 

@@ -30,7 +30,7 @@ from tests.bindings.test_kafka_bad_situations import heard, play
 CONTRACT = default_contract()
 KEYS = 8
 WHY_NOT = why_not()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+pytestmark = [pytest.mark.kafka, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 WORKLOAD = Workload(CONTRACT, 7)
 CHILD = """
 import asyncio, sys

@@ -27,7 +27,7 @@ SECONDS = 120.0
 ROUNDS = 200
 MESSAGE_BYTES = 120_000
 WHY_NOT = why_not()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+pytestmark = [pytest.mark.kafka, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 WORKLOAD = Workload(CONTRACT, 7)
 
 

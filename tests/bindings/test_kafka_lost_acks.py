@@ -24,7 +24,7 @@ from ampybus_contract.harness.workload import Workload
 CONTRACT = default_contract()
 SECONDS = 120.0
 WHY_NOT = why_not()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+pytestmark = [pytest.mark.kafka, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 
 
 @pytest.fixture(scope="module")

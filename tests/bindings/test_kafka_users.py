@@ -27,7 +27,7 @@ from tests.bindings.test_kafka_bad_situations import heard
 CONTRACT = default_contract()
 SECONDS = 60.0
 WHY_NOT = why_not()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+pytestmark = [pytest.mark.kafka, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 Scene = Callable[[str, KafkaProbe], Coroutine[Any, Any, None]]
 USERS = ["writer", "reader", "sightless", "groupless", "mute", "late", "passing", "apart"]
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"

@@ -23,6 +23,8 @@ from ampybus_contract.errors import BrokerError, PublishError
 from ampybus_contract.harness.workload import Workload
 from tests.brokers.small_disk import small_disk
 
+pytestmark = pytest.mark.server
+
 CONTRACT = default_contract()
 DEADLINE_SECONDS = 30.0
 STOP_SECONDS = 10.0

@@ -17,6 +17,8 @@ from ampybus_contract.bindings.protocol import Endpoint, Subscription
 from ampybus_contract.brokers.nats_server import NatsServer, nats_server
 from ampybus_contract.errors import BrokerError, PublishError
 
+pytestmark = pytest.mark.server
+
 DEADLINE_SECONDS = 30.0
 USERS = """
 authorization {{ users = [

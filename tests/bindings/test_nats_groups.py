@@ -22,6 +22,8 @@ from ampybus_contract.brokers.nats_server import NatsServer, nats_server
 from ampybus_contract.contract import default_contract
 from ampybus_contract.harness.workload import Workload
 
+pytestmark = pytest.mark.server
+
 DEADLINE_SECONDS = 30.0
 GROUP = "group"
 

@@ -97,6 +97,7 @@ def without_stream() -> Iterator[str]:
         yield server.url
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("act", ACTS)
 def test_no_jetstream_says_with_what_to_start_the_server(
     act: Act, without_jetstream: str, tmp_path: Path
@@ -110,6 +111,7 @@ def test_no_jetstream_says_with_what_to_start_the_server(
     play(without_jetstream, scene)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("act", ACTS)
 def test_a_missing_stream_is_to_be_created(act: Act, without_stream: str, tmp_path: Path) -> None:
     """``stream not found``, ``no response from stream``."""
@@ -121,6 +123,7 @@ def test_a_missing_stream_is_to_be_created(act: Act, without_stream: str, tmp_pa
     play(without_stream, scene)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("act", [subscribe, follow, redrive])
 def test_a_stream_with_other_subjects_is_named_with_them(act: Act, tmp_path: Path) -> None:
     """``subject does not match consumer``; the server would let the consumer wait for ever."""
@@ -159,6 +162,7 @@ def test_what_two_patterns_have_in_common(one: str, other: str, both: bool) -> N
     assert overlap(one, other) == overlap(other, one) == both
 
 
+@pytest.mark.server
 def test_underscores_for_dots_get_the_topic_that_was_meant(without_stream: str) -> None:
     """``invalid subject``; nothing reaches the server, which would take the topic for a subject."""
 
@@ -170,6 +174,7 @@ def test_underscores_for_dots_get_the_topic_that_was_meant(without_stream: str) 
     play(without_stream, scene)
 
 
+@pytest.mark.server
 def test_an_envelope_without_a_topic_is_refused(without_stream: str) -> None:
     async def scene(binding: ReferenceBinding) -> None:
         with pytest.raises(PublishError, match="topic") as raised:
@@ -179,6 +184,7 @@ def test_an_envelope_without_a_topic_is_refused(without_stream: str) -> None:
     play(without_stream, scene)
 
 
+@pytest.mark.server
 def test_a_group_named_with_dots_consumes() -> None:
     """``invalid consumer name``."""
     with nats_server() as server:
@@ -199,6 +205,7 @@ def test_a_group_named_with_dots_consumes() -> None:
         play(server.url, scene)
 
 
+@pytest.mark.server
 def test_what_is_over_the_servers_ceiling_is_definite_and_the_connection_lives_on() -> None:
     """Header block included: the server would cut the connection, and the outcome would be open."""
     with nats_server(settings=f"max_payload: {CEILING_BYTES}\n") as server:
@@ -218,6 +225,7 @@ def test_what_is_over_the_servers_ceiling_is_definite_and_the_connection_lives_o
         play(server.url, scene)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("lever", ["kill", "pause"])
 def test_a_server_that_is_not_there_at_start_is_an_error_in_time(
     lever: str, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,8 @@ from ampybus_contract.contract import default_contract
 from ampybus_contract.errors import PublishError
 from ampybus_contract.harness.workload import Workload
 
+pytestmark = pytest.mark.server
+
 CONTRACT = default_contract()
 DEADLINE_SECONDS = 60.0
 PAUSE_SECONDS = 0.01

@@ -49,15 +49,18 @@ def judged(nats: NatsSource, check: str, fault: str = "") -> Result:
     return judge.judge(check, suites()[check].scenario, suites()[check].checkers)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("check", ["ENV-01", "ENV-06", "ORD-01", "IDM-01", "DLQ-01", "TOP-01"])
 def test_an_adapter_is_judged_as_any_binding(nats: NatsSource, check: str) -> None:
     assert judged(nats, check).verdict is Verdict.PASS
 
 
+@pytest.mark.server
 def test_what_an_adapter_does_not_claim_is_not_claimed(nats: NatsSource) -> None:
     assert judged(nats, "OBS-01").verdict is Verdict.NOT_CLAIMED
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
@@ -79,22 +82,26 @@ def test_a_broken_adapter_gets_a_verdict_about_the_adapter(nats: NatsSource, fau
     assert says in found.reason
 
 
+@pytest.mark.server
 def test_an_adapter_that_changes_its_claims_midway_gets_a_verdict(nats: NatsSource) -> None:
     found = judged(nats, "ENV-01", "changes")
     assert (found.verdict, "the same capabilities" in found.reason) == (Verdict.FAIL, True)
 
 
+@pytest.mark.server
 def test_an_adapter_that_agrees_to_anything_is_not_trusted() -> None:
     with pytest.raises(AdapterError, match="expected the error 'unsupported'"):
         greeted(command("agrees"))
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("words", ["process:", "process:'open", "process:/no/such/program"])
 def test_an_adapter_that_cannot_be_started_is_named(words: str) -> None:
     with pytest.raises((TargetError, AdapterError), match=r"Fix: "):
         binding_factory(words, CONTRACT)
 
 
+@pytest.mark.server
 def test_no_process_is_left(nats: NatsSource) -> None:
     before = children()
     for fault in ("crashes", "chatters"):
@@ -121,6 +128,7 @@ def test_the_schemas_describe_what_is_written() -> None:
     assert not sent.is_valid({"settle": "d1", "settlement": "later"})
 
 
+@pytest.mark.subprocess
 def test_the_plugin_judges_a_process(tmp_path: Path) -> None:
     words = ["--ampybus-conformance", "--ampybus-binding", f"process:{' '.join(command())}", "-k", "ENV-05"]
     done = subprocess.run(
@@ -131,6 +139,7 @@ def test_the_plugin_judges_a_process(tmp_path: Path) -> None:
     assert "1 passed" in done.stdout
 
 
+@pytest.mark.server
 def test_capabilities_are_those_of_the_first_greeting() -> None:
     assert greeted(command()) == {"retry", "deduplication", "dlq"}
     assert ProcessBinding(["x"], frozenset({"dlq"})).capabilities == {"dlq"}

@@ -91,6 +91,7 @@ def test_the_same_dedupe_key_takes_effect_once() -> None:
     assert run_virtual(main()) == 1
 
 
+@pytest.mark.server
 def test_a_message_over_the_brokers_ceiling_is_refused_and_the_connection_lives() -> None:
     async def main(url: str) -> None:
         async with NatsSource(url, "ampy", "nats").stream() as (endpoint, probe):
@@ -109,6 +110,7 @@ def test_a_message_over_the_brokers_ceiling_is_refused_and_the_connection_lives(
         asyncio.run(main(server.url))
 
 
+@pytest.mark.server
 def test_a_publish_without_a_stream_is_a_definite_failure() -> None:
     async def main(url: str) -> PublishError:
         binding = ReferenceBinding(NatsTransport(), CONTRACT)
@@ -126,6 +128,7 @@ def test_a_publish_without_a_stream_is_a_definite_failure() -> None:
     assert "-js" in str(error)
 
 
+@pytest.mark.server
 def test_a_taken_port_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -158,6 +161,7 @@ def test_a_refusal_after_an_attempt_without_answer_is_indefinite() -> None:
     assert not caught.value.definite
 
 
+@pytest.mark.server
 def test_who_waits_for_an_answer_hears_that_the_binding_is_closed() -> None:
     async def publish(url: str) -> None:
         transport, listener = NatsTransport(CONTRACT), await nats.connect(url)

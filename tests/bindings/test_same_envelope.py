@@ -31,7 +31,14 @@ SECONDS = 30.0
 Target = tuple[Broker, type[Transport]]
 
 
-@pytest.fixture(params=["memory", "nats", "kafka", "kafka-light"])
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("nats", marks=pytest.mark.server),
+        pytest.param("kafka", marks=pytest.mark.kafka),
+        pytest.param("kafka-light", marks=pytest.mark.kafka),
+    ]
+)
 def target(request: pytest.FixtureRequest) -> Iterator[Target]:
     if request.param == "memory":
         yield MemorySource(), MemoryTransport

@@ -47,6 +47,7 @@ def on_kafka() -> Iterator[KafkaSource]:
     ("marker", "strange"),
     [(ID, False), (ID.upper(), False), (f"dlq.7.{ID}", False), (B.headers["message_id"], True), (None, True)],
 )
+@pytest.mark.server
 def test_nats_messages_have_the_id_where_the_server_looks_for_it(
     on_nats: NatsSource, marker: str | None, strange: bool
 ) -> None:
@@ -72,6 +73,7 @@ def test_nats_messages_have_the_id_where_the_server_looks_for_it(
         (A.headers["partition_key"], True, "fills", True),
     ],
 )
+@pytest.mark.kafka
 def test_kafka_records_have_key_and_topic_as_the_contract_says(
     on_kafka: KafkaSource, key: str | None, names_topic: bool, family: str, strange: bool
 ) -> None:
@@ -93,7 +95,9 @@ def test_kafka_records_have_key_and_topic_as_the_contract_says(
     on_kafka.run(main())
 
 
-@pytest.mark.parametrize("kind", ["nats", "kafka"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("nats", marks=pytest.mark.server), pytest.param("kafka", marks=pytest.mark.kafka)]
+)
 def test_what_the_reference_transports_store_is_not_strange(
     kind: str, request: pytest.FixtureRequest
 ) -> None:

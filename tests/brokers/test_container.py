@@ -86,6 +86,7 @@ def ours(client: DockerClient, image: str) -> list[str]:
     return [str(found.id) for found in client.containers.list(all=True, filters={"ancestor": image})]
 
 
+@pytest.mark.container
 def test_the_nats_binding_passes_on_a_container(client: DockerClient, image: str, tmp_path: Path) -> None:
     done = judged(tmp_path, "--ampybus-binding", "nats", "--ampybus-broker", f"container:nats?image={image}")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -94,12 +95,14 @@ def test_the_nats_binding_passes_on_a_container(client: DockerClient, image: str
     assert ours(client, image) == []
 
 
+@pytest.mark.container
 def test_its_port_is_open_on_the_loopback_address_only(client: DockerClient, image: str) -> None:
     with container("nats", image) as server:
         ports = client.containers.get(server.id).attrs["NetworkSettings"]["Ports"]
     assert [place["HostIp"] for place in ports["4222/tcp"]] == ["127.0.0.1"]
 
 
+@pytest.mark.container
 def test_a_container_is_gone_after_a_failure(client: DockerClient, image: str) -> None:
     with pytest.raises(ZeroDivisionError), container("nats", image) as server:
         raise ZeroDivisionError
@@ -107,6 +110,7 @@ def test_a_container_is_gone_after_a_failure(client: DockerClient, image: str) -
         client.containers.get(server.id)
 
 
+@pytest.mark.container
 def test_the_next_start_removes_what_a_killed_run_left_and_nothing_else(
     client: DockerClient, image: str
 ) -> None:
@@ -126,6 +130,7 @@ def test_the_next_start_removes_what_a_killed_run_left_and_nothing_else(
             assert client.containers.get(living.id).status == "running"
 
 
+@pytest.mark.container
 def test_what_another_machine_runs_on_the_same_engine_is_left_alone(
     client: DockerClient, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,12 +145,14 @@ def test_what_another_machine_runs_on_the_same_engine_is_left_alone(
         foreign.remove(force=True)
 
 
+@pytest.mark.container
 def test_a_server_that_is_not_what_it_was_called_is_named(client: DockerClient, image: str) -> None:
     with pytest.raises(BrokerError, match=r"unrecognized command.*Fix: see that the image is of this kind"):
         container("redpanda", image).__enter__()
     assert ours(client, image) == []
 
 
+@pytest.mark.container
 def test_an_image_that_cannot_be_had_is_named_with_a_fix(
     client: DockerClient, image: str, tmp_path: Path
 ) -> None:
@@ -157,6 +164,7 @@ def test_an_image_that_cannot_be_had_is_named_with_a_fix(
     assert f"Fix: 'docker pull {absent}'" in done.stdout + done.stderr
 
 
+@pytest.mark.container
 def test_auto_takes_a_container_where_its_image_is_at_hand(image: str, tmp_path: Path) -> None:
     words = ["--ampybus-binding", "nats", "--ampybus-broker", f"auto?image={image}", "-k", "ENV-01"]
     done = judged(tmp_path, *words)
@@ -164,6 +172,7 @@ def test_auto_takes_a_container_where_its_image_is_at_hand(image: str, tmp_path:
     assert "on NATS JetStream, container (chosen by auto container, " in done.stdout
 
 
+@pytest.mark.container
 def test_auto_embeds_a_server_where_the_image_cannot_be_had(
     client: DockerClient, image: str, tmp_path: Path
 ) -> None:
@@ -174,6 +183,7 @@ def test_auto_embeds_a_server_where_the_image_cannot_be_had(
     assert f"embedded (chosen by auto embedded, since the image {absent} is not on the engine" in done.stdout
 
 
+@pytest.mark.subprocess
 def test_auto_embeds_a_server_where_no_engine_answers(tmp_path: Path) -> None:
     words = ["--ampybus-binding", "nats", "--ampybus-broker", "auto", "-k", "ENV-01"]
     done = judged(tmp_path, *words, DOCKER_HOST=NOWHERE)
@@ -184,6 +194,7 @@ def test_auto_embeds_a_server_where_no_engine_answers(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.subprocess
 def test_no_engine_is_named_with_a_fix(tmp_path: Path) -> None:
     words = ["--ampybus-binding", "nats", "--ampybus-broker", "container", "-k", "ENV-01"]
     done = judged(tmp_path, *words, DOCKER_HOST=NOWHERE)
@@ -192,6 +203,7 @@ def test_no_engine_is_named_with_a_fix(tmp_path: Path) -> None:
     assert "Fix: start Docker or set DOCKER_HOST" in done.stdout + done.stderr
 
 
+@pytest.mark.server
 def test_without_testcontainers_auto_embeds_a_server_and_container_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

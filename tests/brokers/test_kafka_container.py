@@ -20,6 +20,8 @@ from docker import DockerClient
 from ampybus_contract.brokers import engine
 from ampybus_contract.brokers.kafka_distribution import kafka_distribution, why_not
 
+pytestmark = pytest.mark.container
+
 SECONDS = 240.0
 MODULES = (
     "java.base,java.desktop,java.logging,java.management,java.naming,java.security.jgss,java.security.sasl,"

@@ -29,7 +29,7 @@ WORKLOAD = Workload(CONTRACT, 5)
 PATTERN = f"{CONTRACT.topic.prefix}.{WORKLOAD.env}.{WORKLOAD.keyed_domain()}.>"
 SECONDS = 60.0
 WHY_NOT = why_not()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+pytestmark = [pytest.mark.kafka, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 Scene = Callable[[Endpoint, KafkaProbe], Coroutine[Any, Any, None]]
 
 

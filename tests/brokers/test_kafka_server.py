@@ -39,6 +39,7 @@ async def cross(source: KafkaSource, sent: list[Envelope]) -> list[Envelope]:
         return await probe.stored()
 
 
+@pytest.mark.kafka
 @needs_kafka
 def test_the_server_is_gone_after_a_failure_and_its_log_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -54,6 +55,7 @@ def test_the_server_is_gone_after_a_failure_and_its_log_is_kept(
     assert "Kafka Server started" in server.log.read_text()
 
 
+@pytest.mark.kafka
 @needs_kafka
 def test_every_golden_crosses_apache_kafka_unchanged(golden: Path) -> None:
     sent = goldens(golden)
@@ -66,6 +68,7 @@ def test_every_golden_crosses_apache_kafka_unchanged(golden: Path) -> None:
     assert len(found) == len(sent)
 
 
+@pytest.mark.kafka
 def test_every_golden_crosses_the_light_server_unchanged(golden: Path) -> None:
     sent = goldens(golden)
     with light_kafka_server() as server:
@@ -74,6 +77,7 @@ def test_every_golden_crosses_the_light_server_unchanged(golden: Path) -> None:
     assert sorted(found, key=str) == sorted(sent, key=str)
 
 
+@pytest.mark.kafka
 @needs_kafka
 def test_runs_do_not_see_each_other(bars: Envelope) -> None:
     async def main(source: KafkaSource) -> tuple[int, int]:
@@ -93,6 +97,7 @@ def test_every_domain_has_its_kafka_topic_in_every_environment() -> None:
     assert "ampy.dev.dlq.v1" in found
 
 
+@pytest.mark.kafka
 @needs_kafka
 def test_a_taken_port_leads_to_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
     with kafka_server.kafka_server() as first:
@@ -118,6 +123,7 @@ def test_without_java_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         kafka_distribution.kafka_distribution()
 
 
+@pytest.mark.kafka
 def test_an_old_java_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     java = tmp_path / "bin" / "java"
     java.parent.mkdir()
@@ -127,6 +133,7 @@ def test_an_old_java_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "or newer for Apache Kafka, got '11'" in str(kafka_distribution.why_not())
 
 
+@pytest.mark.kafka
 @needs_kafka
 def test_a_kafka_home_without_kafka_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_HOME", str(tmp_path))
@@ -153,6 +160,7 @@ def without_kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
+@pytest.mark.kafka
 @pytest.mark.usefixtures("without_kafka")
 def test_without_apache_kafka_the_light_server_steps_in_and_says_what_it_lacks() -> None:
     with embedded_kafka(CONTRACT) as source:
@@ -193,6 +201,7 @@ def test_a_url_without_a_port_is_named() -> None:
         KafkaAddress.parse("kafka://me:secret@one")
 
 
+@pytest.mark.kafka
 @needs_kafka
 def test_a_kafka_home_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_HOME", str(tmp_path))
@@ -209,6 +218,7 @@ def test_a_server_that_ends_early_is_named_with_its_words(monkeypatch: pytest.Mo
         pass
 
 
+@pytest.mark.kafka
 def test_the_light_server_leaves_no_process_of_its_group() -> None:
     def alive() -> list[str]:
         rows = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
@@ -220,6 +230,7 @@ def test_the_light_server_leaves_no_process_of_its_group() -> None:
     assert alive() == []
 
 
+@pytest.mark.kafka
 @needs_kafka
 def test_the_settings_that_say_when_it_syncs_and_forgets_are_shown() -> None:
     with kafka_server.kafka_server(settings="log.flush.interval.messages=1\n") as server:

@@ -23,7 +23,7 @@ CONTRACT = default_contract()
 MINIMUM = CONTRACT.security.tls_minimum
 DEADLINE_SECONDS = 60.0
 WHY_NOT = why_not()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+pytestmark = [pytest.mark.kafka, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,8 @@ from ampybus_contract.brokers.proxy import Direction, FaultProxy, Link, fault_pr
 from ampybus_contract.contract import default_contract
 from ampybus_contract.errors import BrokerError
 
+pytestmark = pytest.mark.server
+
 MINIMUM = default_contract().security.tls_minimum
 DEADLINE_SECONDS = 30.0
 STEPS = 40

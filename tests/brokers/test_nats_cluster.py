@@ -15,6 +15,8 @@ from ampybus_contract.brokers.nats_cluster_stream import NatsClusterProbe, NatsC
 from ampybus_contract.brokers.nats_source import clustered_nats
 from ampybus_contract.contract import default_contract
 
+pytestmark = pytest.mark.server
+
 PREFIX = default_contract().topic.prefix
 
 

@@ -30,12 +30,14 @@ async def cross(url: str, envelope: Envelope) -> Envelope:
         await client.close()
 
 
+@pytest.mark.server
 def test_a_golden_crosses_unchanged(bars: Envelope) -> None:
     with nats_server() as server:
         assert server.url.startswith("nats://127.0.0.1:")
         assert asyncio.run(cross(server.url, bars)) == bars
 
 
+@pytest.mark.server
 def test_process_and_files_are_gone_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     pid = 0

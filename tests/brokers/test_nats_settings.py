@@ -15,6 +15,8 @@ from ampybus_contract.brokers.nats_source import given_nats
 from ampybus_contract.brokers.nats_stream import NatsSource
 from ampybus_contract.contract import default_contract
 
+pytestmark = pytest.mark.server
+
 CONTRACT = default_contract()
 SECRET = "s3cr3t-41ab"
 TELLING = f"""

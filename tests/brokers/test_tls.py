@@ -59,6 +59,7 @@ def refused(place: Endpoint) -> str:
     return str(caught.value)
 
 
+@pytest.mark.server
 def test_an_envelope_crosses_by_tls(server: NatsServer, bars: Envelope) -> None:
     assert server.certificates is not None
     source = NatsSource(endpoint(server).url, "ampy", "nats", server.certificates.files, MINIMUM)
@@ -81,12 +82,14 @@ def test_an_envelope_crosses_by_tls(server: NatsServer, bars: Envelope) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.server
 def test_a_client_without_a_certificate_is_refused_at_once(server: NatsServer) -> None:
     place = endpoint(server)
     assert place.tls is not None
     assert "CERTIFICATE_REQUIRED" in refused(replace(place, tls=replace(place.tls, certificate=None)))
 
 
+@pytest.mark.server
 def test_a_client_of_another_authority_is_refused(server: NatsServer, tmp_path: Path) -> None:
     place = endpoint(server)
     assert place.tls is not None
@@ -95,14 +98,17 @@ def test_a_client_of_another_authority_is_refused(server: NatsServer, tmp_path: 
     assert "SSL" in refused(replace(place, tls=replace(place.tls, certificate=stranger)))
 
 
+@pytest.mark.server
 def test_without_an_authority_the_systems_are_trusted_and_not_the_servers(server: NatsServer) -> None:
     assert "CERTIFICATE_VERIFY_FAILED" in refused(replace(endpoint(server), tls=None))
 
 
+@pytest.mark.server
 def test_a_wrong_password_is_not_shown(server: NatsServer) -> None:
     assert "Authorization Violation" in refused(endpoint(server, password=f"wrong-{SECRET}"))
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("url", ["tls://service:{}@127.0.0.1:{}", "nats://service:{}@127.0.0.1:{}"])
 def test_nothing_is_said_to_a_server_without_tls(url: str, server: NatsServer) -> None:
     with nats_server(settings=USER) as plain:
@@ -110,6 +116,7 @@ def test_nothing_is_said_to_a_server_without_tls(url: str, server: NatsServer) -
         assert "no TLS" in refused(replace(endpoint(server), url=url.format(SECRET, port)))
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("disguise", list(Disguise))
 def test_only_a_right_server_reads_what_the_client_says(
     disguise: Disguise, server: NatsServer, monkeypatch: pytest.MonkeyPatch
@@ -129,6 +136,7 @@ def test_only_a_right_server_reads_what_the_client_says(
     assert (trusted, read > 0) == (disguise is Disguise.NONE, disguise is Disguise.NONE)
 
 
+@pytest.mark.server
 def test_renewed_certificates_are_taken_without_a_restart_of_anybody(bars: Envelope, tmp_path: Path) -> None:
     with nats_server(tls=True) as server:
         own = server.certificates

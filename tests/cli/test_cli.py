@@ -93,6 +93,7 @@ def test_spec_lint_names_the_problem(spec_copy: Path, capsys: pytest.CaptureFixt
     assert "contract.yaml:1 (/contract)" in capsys.readouterr().out
 
 
+@pytest.mark.subprocess
 def test_an_installed_wheel_judges_outside_the_checkout(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)],

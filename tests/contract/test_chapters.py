@@ -140,6 +140,7 @@ async def stored_headers(url: str, transport: NatsTransport, envelope: Envelope)
         await client.close()
 
 
+@pytest.mark.server
 def test_another_deduplication_mapping_is_followed_on_the_wire(spec_copy: Path, bars: Envelope) -> None:
     edit(spec_copy / "bindings.yaml", "header: Nats-Msg-Id", "header: Other-Id")
     with nats_server() as server:

@@ -67,6 +67,7 @@ def test_the_page_is_sound_and_its_examples_print_what_they_say(
     assert output.getvalue().splitlines() == expected
 
 
+@pytest.mark.subprocess
 def test_the_commands_of_the_page_work(overlay: Path, golden: Path) -> None:
     fixture = json.loads((golden / "bars/valid/minimal.json").read_text())
     fixture["topic"] = "ampy.dev.risk.v1.limits"
@@ -201,6 +202,7 @@ def test_one_proto_name_stands_for_one_content(overlay: Path, small: Path) -> No
     assert "a FileDescriptorSet" in str(problems(small)[0])
 
 
+@pytest.mark.subprocess
 def test_an_unknown_domain_for_the_suites_is_a_usage_error(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--ampybus-conformance"]
     done = subprocess.run(

@@ -66,6 +66,7 @@ def order(env: str = "dev") -> Envelope:
     return Envelope(f"ampy.{env}.orders.v1.requests", made.headers, made.payload)
 
 
+@pytest.mark.server
 def test_what_the_map_permits_is_published_read_and_acknowledged(server: NatsServer) -> None:
     async def main() -> None:
         async with service(server, "ampy-oms") as oms, service(server, "broker-alpaca") as alpaca:
@@ -79,6 +80,7 @@ def test_what_the_map_permits_is_published_read_and_acknowledged(server: NatsSer
     asyncio.run(main())
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(("name", "env"), [("broker-alpaca", "dev"), ("ampy-oms", "prod")])
 def test_a_publish_of_another_service_or_environment_is_refused(
     server: NatsServer, name: str, env: str
@@ -92,6 +94,7 @@ def test_a_publish_of_another_service_or_environment_is_refused(
     asyncio.run(main())
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("pattern", "group"),
     [

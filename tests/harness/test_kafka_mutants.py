@@ -18,6 +18,8 @@ from ampybus_contract.harness.mutants import Mutant
 from ampybus_contract.harness.verdicts import Verdict
 from tests.harness.judging import MUTANTS, broken, verdict
 
+pytestmark = pytest.mark.kafka
+
 CONTRACT = default_contract()
 WHY_NOT = why_not()
 OWN_KAFKA = KafkaSource("kafka://127.0.0.1:1", CONTRACT, "", EMBEDDED)

@@ -49,12 +49,14 @@ def test_all_that_the_binding_claims_elsewhere_it_claims_here() -> None:
     assert ReferenceBinding(MemoryTransport(), CONTRACT).capabilities <= reference().capabilities
 
 
+@pytest.mark.kafka
 @needs_kafka
 @pytest.mark.parametrize("check", SUITES)
 def test_the_reference_binding_passes_on_apache_kafka(check: str, kafka: Broker) -> None:
     assert verdict(check, kafka, reference) is expected(check, kafka)
 
 
+@pytest.mark.kafka
 @pytest.mark.parametrize("check", SUITES)
 def test_the_reference_binding_passes_on_the_light_server(check: str, light: Broker) -> None:
     assert verdict(check, light, reference) is expected(check, light)

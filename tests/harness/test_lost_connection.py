@@ -36,11 +36,13 @@ def judged(broker: Broker, transport: type[NatsTransport] | type[MemoryTransport
     return judge.judge(CHECK, suite.scenario, suite.checkers)
 
 
+@pytest.mark.server
 def test_the_unbroken_binding_keeps_the_order_through_a_change_of_leader(cluster: Broker) -> None:
     result = judged(cluster, NatsTransport, ReferenceBinding)
     assert result.verdict is Verdict.PASS, result.reason
 
 
+@pytest.mark.server
 def test_a_binding_that_goes_on_with_what_is_newest_is_found_on_the_cluster(cluster: Broker) -> None:
     result = judged(cluster, NatsTransport, MUTANT.build)
     assert result.verdict is Verdict.FAIL

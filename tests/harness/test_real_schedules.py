@@ -48,6 +48,7 @@ def judged(directory: Path, *words: str) -> tuple[int, str, str]:
     return done.returncode, check["verdict"], check["reason"]
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("target", ["broken:make", "process"])
 def test_a_finding_is_saved_small_and_fails_again_by_its_command(tmp_path: Path, target: str) -> None:
     (tmp_path / "broken.py").write_text(BROKEN)
@@ -65,6 +66,7 @@ def test_a_finding_is_saved_small_and_fails_again_by_its_command(tmp_path: Path,
     assert reason.startswith(again)
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("kind", sorted(set(FaultKind) - {FaultKind.REORDER, FaultKind.TRUNCATED_TAIL}))
 def test_the_reference_binding_bears_every_fault_on_nats(tmp_path: Path, kind: FaultKind) -> None:
     schedule = Schedule((0, 1, 2, 0, 1, 2), (), (Fault(kind, 1, 0.3), Fault(kind, 3, 0.3)))
@@ -101,6 +103,7 @@ def test_what_others_put_on_the_wire_waits_until_the_broker_takes_something_agai
     assert asyncio.run(written(Fault(FaultKind.DUPLICATE, 0))) == ([], [ENVELOPE])
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("kind", [FaultKind.REORDER, FaultKind.TRUNCATED_TAIL])
 def test_a_fault_that_the_broker_cannot_play_is_refused(tmp_path: Path, kind: FaultKind) -> None:
     write_schedule(tmp_path / "schedule.json", Schedule((0,), (), (Fault(kind, 0),)))

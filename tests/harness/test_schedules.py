@@ -80,6 +80,7 @@ def test_a_finding_is_saved_small_and_fails_again_from_its_file(tmp_path: Path) 
     assert second.evidence == found.evidence
 
 
+@pytest.mark.subprocess
 def test_the_command_of_a_finding_plays_that_schedule_only(tmp_path: Path) -> None:
     judge = forgetful(tmp_path)
     reason = judge.judge("FLT-08", chaos, checkers_by_check()["FLT-08"]).reason
@@ -92,6 +93,7 @@ def test_the_command_of_a_finding_plays_that_schedule_only(tmp_path: Path) -> No
     assert publishes == 2 * len(read_schedule(least).messages)
 
 
+@pytest.mark.subprocess
 def test_a_file_that_is_no_schedule_ends_the_run(tmp_path: Path) -> None:
     (tmp_path / "schedule.json").write_text("{}")
     done = pytest_in(tmp_path, "--ampybus-conformance", "--ampybus-schedule", "schedule.json")
@@ -114,6 +116,7 @@ def test_so_many_schedules_are_played_as_asked_for(count: int) -> None:
     assert len(brokers) == count
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("effort", ["default", "quick", "exhaustive"])
 def test_the_option_for_effort_says_how_many(tmp_path: Path, effort: str) -> None:
     (tmp_path / "conftest.py").write_text(

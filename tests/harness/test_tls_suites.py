@@ -24,6 +24,8 @@ from ampybus_contract.harness.mutants import Mutant, encryption
 from ampybus_contract.harness.verdicts import Verdict
 from tests.harness.judging import SUITES, broken, verdict
 
+pytestmark = pytest.mark.server
+
 CONTRACT = default_contract()
 MINIMUM = CONTRACT.security.tls_minimum
 MUTANTS = encryption.mutants(CONTRACT)

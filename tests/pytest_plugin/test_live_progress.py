@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.subprocess
+
 LINES, COLUMNS = 8, 100
 TWO = ["--ampybus-conformance", "-k", "ENV-05 or ORD-01"]
 SEQUENCE = re.compile(r"\x1b(?:\[([0-9;?]*)([A-Za-z])|([D78]))")

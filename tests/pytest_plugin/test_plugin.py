@@ -17,6 +17,8 @@ from ampybus_contract.brokers.nats_server import nats_server
 from ampybus_contract.contract import load_contract
 from ampybus_contract.harness.workload import Workload
 
+pytestmark = pytest.mark.subprocess
+
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = """
 from ampybus_contract.bindings.nats import NatsTransport

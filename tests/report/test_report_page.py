@@ -176,6 +176,7 @@ def reader(browser: Browser, tmp_path: Path) -> Iterator[Reader]:
     context.close()
 
 
+@pytest.mark.browser
 def test_a_page_asks_for_nothing_but_itself(failing: RunReport, reader: Reader) -> None:
     for text in (page(failing), comparison_page([failing, run({})])):
         reader.open(text)
@@ -183,6 +184,7 @@ def test_a_page_asks_for_nothing_but_itself(failing: RunReport, reader: Reader) 
         assert len(reader.checks) == len(failing.checks)
 
 
+@pytest.mark.browser
 def test_verdicts_are_filtered_by_keyboard_alone(failing: RunReport, reader: Reader) -> None:
     reader.open(page(failing)).keyboard.press("/")
     assert reader.focus() == "search"
@@ -196,6 +198,7 @@ def test_verdicts_are_filtered_by_keyboard_alone(failing: RunReport, reader: Rea
     expect(shown).to_have_text(f"{len(failing.checks)} of {len(failing.checks)} checks shown")
 
 
+@pytest.mark.browser
 def test_text_chapter_and_profile_are_filtered_by_keyboard_alone(failing: RunReport, reader: Reader) -> None:
     reader.open(page(failing)).keyboard.press("/")
     reader.page.keyboard.type("HDR-01")
@@ -213,6 +216,7 @@ def test_text_chapter_and_profile_are_filtered_by_keyboard_alone(failing: RunRep
     assert not reader.page.locator("tr.chapter:visible").count()
 
 
+@pytest.mark.browser
 def test_findings_open_and_close_by_keyboard(failing: RunReport, reader: Reader) -> None:
     reader.open(page(failing))
     first = reader.page.locator("#ENV-01 .finding").first
@@ -230,6 +234,7 @@ def test_findings_open_and_close_by_keyboard(failing: RunReport, reader: Reader)
         assert reader.page.locator(".finding[open]").count() == count
 
 
+@pytest.mark.browser
 def test_the_list_of_findings_leads_to_each_even_if_a_filter_hides_it(
     failing: RunReport, reader: Reader
 ) -> None:
@@ -242,6 +247,7 @@ def test_the_list_of_findings_leads_to_each_even_if_a_filter_hides_it(
     expect(reader.page.locator("#DLQ-04")).to_be_in_viewport()
 
 
+@pytest.mark.browser
 def test_each_part_that_takes_the_focus_shows_it(failing: RunReport, reader: Reader) -> None:
     reader.open(page(failing)).keyboard.press("Tab")
     ringed = "getComputedStyle(document.activeElement).outlineStyle !== 'none'"
@@ -253,6 +259,7 @@ def test_each_part_that_takes_the_focus_shows_it(failing: RunReport, reader: Rea
     assert kinds >= {"A", "INPUT", "SELECT", "BUTTON", "SUMMARY", "DIV"}
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", [400, 1280])
 def test_text_stands_out_from_what_is_behind_it(
@@ -267,6 +274,7 @@ def test_text_stands_out_from_what_is_behind_it(
         assert reader.width() <= width
 
 
+@pytest.mark.browser
 def test_the_two_schemes_differ_and_paper_is_always_light(failing: RunReport, reader: Reader) -> None:
     reader.open(page(failing))
     seen = []
@@ -285,6 +293,7 @@ def test_the_two_schemes_differ_and_paper_is_always_light(failing: RunReport, re
     assert reader.page.locator("#ENV-01 .again code").is_visible()
 
 
+@pytest.mark.browser
 def test_the_picture_says_in_words_what_it_shows(failing: RunReport, reader: Reader) -> None:
     reader.open(page(failing))
     drawn = reader.page.get_by_role("img", name="Picture of the history: Headers changed: b")
@@ -299,6 +308,7 @@ def test_the_picture_says_in_words_what_it_shows(failing: RunReport, reader: Rea
     assert drawn.first.bounding_box()["width"] <= 400  # type: ignore[index]
 
 
+@pytest.mark.browser
 def test_headers_stand_side_by_side_with_the_difference_marked(failing: RunReport, reader: Reader) -> None:
     reader.open(page(failing))
     table = reader.page.locator("#ENV-01 .headers").first
@@ -315,6 +325,7 @@ def test_headers_stand_side_by_side_with_the_difference_marked(failing: RunRepor
     assert left["x"] < right["x"]
 
 
+@pytest.mark.browser
 def test_the_command_is_copied_or_else_selected(failing: RunReport, reader: Reader) -> None:
     reader.open(page(failing))
     button = reader.page.get_by_role("button", name="Copy the command of ENV-01")
@@ -325,6 +336,7 @@ def test_the_command_is_copied_or_else_selected(failing: RunReport, reader: Read
         assert reader.page.evaluate("getSelection().toString()").strip() == failing.checks[0].again
 
 
+@pytest.mark.browser
 def test_plots_open_by_keyboard_and_fit_400_pixels(failing: RunReport, reader: Reader) -> None:
     for scheme in SCHEMES:
         reader.page.emulate_media(color_scheme=scheme)
@@ -343,6 +355,7 @@ def test_plots_open_by_keyboard_and_fit_400_pixels(failing: RunReport, reader: R
         assert reader.page.evaluate(f"{fill}.backgroundColor")
 
 
+@pytest.mark.browser
 def test_hostile_text_is_only_text_and_does_not_widen_the_page(reader: Reader) -> None:
     value = HOSTILE + UNSEEN + LONG
     result = Result("ENV-01", Verdict.FAIL, value, evidence(2, value))
@@ -358,6 +371,7 @@ def test_hostile_text_is_only_text_and_does_not_widen_the_page(reader: Reader) -
         assert not set(body) & set(UNSEEN) - set("turned[31m")
 
 
+@pytest.mark.browser
 def test_a_report_in_which_everything_fails_opens_at_once(reader: Reader) -> None:
     names = default_contract().judged
     text = page(run({name: Result(name, Verdict.FAIL, "bad", evidence(200)) for name in names}))
@@ -368,6 +382,7 @@ def test_a_report_in_which_everything_fails_opens_at_once(reader: Reader) -> Non
     assert reader.checks == ["ENV-01"]
 
 
+@pytest.mark.browser
 def test_compared_runs_are_told_apart_and_filtered_by_keyboard(failing: RunReport, reader: Reader) -> None:
     reader.open(comparison_page([failing, run({}, "other:Bus"), run({}, "third:Bus")]))
     assert reader.page.locator(".runs li").count() == 3
@@ -410,6 +425,7 @@ def test_the_page_on_reports_shows_the_pictures_that_are_there() -> None:
         assert (PAGES / shot.name).stat().st_size < 150_000
 
 
+@pytest.mark.browser
 def test_the_pictures_are_made_as_the_page_names_them(tmp_path: Path, browser: Browser) -> None:
     with ThreadPoolExecutor(1) as thread:  # playwright has a loop in this one
         runs = thread.submit(sample_runs, ("ENV-01", "ORD-03", "DLQ-03")).result()

@@ -99,7 +99,9 @@ def test_a_pattern_that_topics_can_fall_under_is_accepted(pattern: str) -> None:
     see_pattern(pattern, CONTRACT)
 
 
-@pytest.mark.parametrize("broker", ["nats", "kafka"])
+@pytest.mark.parametrize(
+    "broker", [pytest.param("nats", marks=pytest.mark.server), pytest.param("kafka", marks=pytest.mark.kafka)]
+)
 def test_a_group_with_dots_gets_its_messages(broker: str, bars: Envelope) -> None:
     async def scene(source: Broker, transport: Transport) -> None:
         async with asyncio.timeout(SECONDS), source.stream() as (place, _):
