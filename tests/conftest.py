@@ -15,9 +15,10 @@ from ampybus_contract.contract import data_directory
 from ampybus_contract.envelope import read_fixture
 from tests.flakes import FILE, flakes
 from tests.hangs import Stacks
-from tests.tiers import REAL_SERVERS, Guard
+from tests.tiers import REAL_SERVERS, Guard, ours
 
 pytest_plugins = ["pytester"]
+HANG_SECONDS = 120
 
 for name, examples in (("quick", 25), ("default", 100), ("exhaustive", 2000)):
     settings.register_profile(name, deadline=None, max_examples=examples)
@@ -30,8 +31,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test with a real server is run once more where it fails; no other is."""
-    for item in items:
+    """Every test has a time in which it ends; one with a real server is run once more where it fails."""
+    for item in filter(ours, items):
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(HANG_SECONDS))
         if any(item.get_closest_marker(tier) for tier in REAL_SERVERS):
             item.add_marker(pytest.mark.flaky(reruns=1))
 

@@ -11,8 +11,12 @@ from tests.tiers import tier_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = """
+from pathlib import Path
+from tests import tiers
 from tests.conftest import pytest_collection_modifyitems, pytest_terminal_summary
 from tests.hangs import Stacks
+
+tiers.HERE = Path(__file__).parent
 
 def pytest_configure(config):
     config.pluginmanager.register(Stacks())
@@ -20,10 +24,12 @@ def pytest_configure(config):
 """
 WAITS = """
 import asyncio
+import pytest
 
 async def waits_for_ever():
     await asyncio.Event().wait()
 
+@pytest.mark.timeout(1)
 def test_hangs():
     asyncio.run(waits_for_ever())
 """
@@ -71,7 +77,7 @@ def test_a_hang_is_named_with_the_stacks_of_its_tasks(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makeconftest(PLUGINS)
     pytester.makepyfile(WAITS)
-    done = pytester.runpytest_subprocess("--timeout=1", "-p", "no:randomly")
+    done = pytester.runpytest_subprocess("-p", "no:randomly")
     done.stdout.fnmatch_lines(["*Failed: Timeout (>1.0s)*", "Stack for <Task * coro=<waits_for_ever() *"])
 
 
