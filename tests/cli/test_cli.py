@@ -94,6 +94,7 @@ def test_spec_lint_names_the_problem(spec_copy: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.subprocess
+@pytest.mark.timeout(300)
 def test_an_installed_wheel_judges_outside_the_checkout(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)],
@@ -117,7 +118,7 @@ def test_an_installed_wheel_judges_outside_the_checkout(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "4 valid, 0 invalid, 0 unreadable" in done.stdout
-    for words in ([], ["--ampybus-binding", "nats"]):
+    for words in ([], ["--ampybus-binding", "nats", "--ampybus-effort", "quick"]):
         judged = subprocess.run(
             [tmp_path / "clean/bin/pytest", "--ampybus-conformance", *words],
             check=False, capture_output=True, text=True, cwd=tmp_path,
