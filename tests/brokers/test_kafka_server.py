@@ -239,3 +239,19 @@ def test_the_settings_that_say_when_it_syncs_and_forgets_are_shown() -> None:
     assert source.settings["flush after messages"] == "1"
     assert source.settings["flush after ms"] == "not set"
     assert source.settings["retention ms"] == "-1"
+
+
+def test_the_log_of_a_server_that_may_still_run_is_kept_however_many_newer_ones_there_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(kafka_server, "cache", lambda: tmp_path)
+    ours = kafka_server.new_log()
+    ours.write_text("")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    others = [ours.with_name(f"kafka-99991231-2359{n:02}-{gone.pid}-{n:04x}.log") for n in range(30)]
+    for other in others:
+        other.write_text("")
+    kafka_server.new_log()
+    assert ours.exists()
+    assert [other.exists() for other in others] == [False] * 11 + [True] * 19

@@ -19,6 +19,7 @@ from ampybus_contract.brokers.kafka_distribution import KafkaDistribution, cache
 from ampybus_contract.brokers.owned_process import ServerDirectory, owned_process
 from ampybus_contract.brokers.owned_server import OwnedServer
 from ampybus_contract.brokers.readiness import on_a_free_port, wait_ready
+from ampybus_contract.brokers.supervisor import identity
 from ampybus_contract.errors import BrokerError
 
 READY_SECONDS = 60.0
@@ -156,13 +157,22 @@ def kept_port() -> Iterator[int]:
 
 
 def new_log() -> Path:
-    """A new log file in the user's cache; of the older ones, the newest few are kept."""
+    """A new log file in the user's cache; of the older ones, the newest few are kept.
+
+    One whose server may still run stays: a server that is started again waits for words in its log.
+    """
     directory = cache() / "logs"
     directory.mkdir(parents=True, exist_ok=True)
-    kept = sorted(directory.glob("kafka-*.log"), reverse=True)
-    for old in kept[LOGS_KEPT - 1 :]:
+    ended = [path for path in directory.glob("kafka-*.log") if not _owner_lives(path)]
+    for old in sorted(ended, reverse=True)[LOGS_KEPT - 1 :]:
         old.unlink(missing_ok=True)
     return directory / f"kafka-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{secrets.token_hex(2)}.log"
+
+
+def _owner_lives(log: Path) -> bool:
+    """Whether the process that made a log, which is in its name, is there."""
+    owner = log.stem.rpartition("-")[0].rpartition("-")[2]
+    return owner.isdigit() and identity(int(owner)) is not None
 
 
 def _configured(
