@@ -55,6 +55,7 @@ bench: setup
 	$(BIN)/python -m ampybus_contract.benchmark validators
 	$(BIN)/python -m ampybus_contract.benchmark histories
 	$(BIN)/python -m ampybus_contract.benchmark simulation
+	$(BIN)/python -m ampybus_contract.benchmark patterns
 
 bench-bindings: setup kafka
 	$(BIN)/python -m ampybus_contract.benchmark bindings --broker nats

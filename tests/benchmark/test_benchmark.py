@@ -64,6 +64,13 @@ def test_the_table_has_a_line_for_every_contender(capsys: pytest.CaptureFixture[
         assert any(line.startswith(name) for line in printed.splitlines()), name
 
 
+def test_each_detector_of_personal_data_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["patterns", "--rounds", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    names = [detector.name for detector in default_contract().privacy.detectors]
+    assert [line[:24].strip() for line in lines] == [*names, "(a+)+$"]
+
+
 def test_an_archive_has_invalid_envelopes_where_asked() -> None:
     rows = [json.loads(line) for line in archive_lines(6, default_contract(), invalid_every=3)]
     found = [[item.requirement for item in validate(read_fixture(row).envelope)] for row in rows]

@@ -140,10 +140,17 @@ def test_a_delayed_byte_arrives_after_many_undelayed_round_trips() -> None:
 
 def test_latency_delays_a_stream_once_and_not_each_chunk() -> None:
     async def scene(made: Stage) -> None:
-        async with made.client() as client:
+        async with made.client() as client, made.client() as other:
             made.proxy.set(SLOW, Direction.TO_SERVER)
-            one = await seconds(client.echo(b"1"))
-            assert await seconds(client.echo(b"x" * 2_000_000)) < 4 * one
+
+            async def one_after_another() -> None:
+                for _ in range(20):
+                    await other.echo(b"1")
+
+            slower = asyncio.create_task(one_after_another())
+            await client.echo(b"x" * 2_000_000)
+            assert not slower.done()
+            slower.cancel()
 
     play(scene)
 
@@ -151,23 +158,19 @@ def test_latency_delays_a_stream_once_and_not_each_chunk() -> None:
 def test_jitter_makes_round_trips_longer_and_unequal() -> None:
     async def scene(made: Stage) -> None:
         async with made.client() as client:
-            clean = [await seconds(client.echo(b"1")) for _ in range(10)]
             made.proxy.set(Link(jitter_seconds=0.1))
             shaken = [await seconds(client.echo(b"1")) for _ in range(10)]
-        assert sum(shaken) > 3 * sum(clean)
-        assert max(shaken) > 1.5 * min(shaken)
+        assert sum(shaken) > 0.2
+        assert max(shaken) - min(shaken) > 0.01
 
     play(scene)
 
 
-def test_a_quarter_of_the_bandwidth_takes_longer_in_proportion() -> None:
+def test_bytes_take_at_least_the_time_that_the_bandwidth_gives_them() -> None:
     async def scene(made: Stage) -> None:
-        data = b"x" * 200_000
         async with made.client() as client:
-            made.proxy.set(Link(bytes_per_second=4e6), Direction.TO_SERVER)
-            wide = await seconds(client.echo(data))
             made.proxy.set(Link(bytes_per_second=1e6), Direction.TO_SERVER)
-            assert await seconds(client.echo(data)) > 2 * wide
+            assert await seconds(client.echo(b"x" * 200_000)) > 0.1
 
     play(scene)
 

@@ -129,6 +129,7 @@ def test_a_binding_that_says_yes_and_does_nothing_fails(project: Path) -> None:
         (["--ampybus-binding", "bus:nothing"], 2, "expected 'nothing' in bus"),
         (["--ampybus-binding", "bus:number"], 2, "expected something callable"),
         (["--ampybus-binding", "nats", "--ampybus-broker", "memory"], 2, "binding and broker that fit"),
+        (["--ampybus-recovery", "0"], 2, "expected seconds for --ampybus-recovery, got 0"),
         (
             ["--ampybus-binding", "nats", "--ampybus-broker", "rabbit"],
             2,

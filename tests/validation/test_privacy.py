@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from ampybus_contract import Envelope, validate
 from ampybus_contract.contract import default_contract
+from ampybus_contract.contract.backtracking import explosive
 from ampybus_contract.contract.privacy import Detector
 from ampybus_contract.envelope import read_fixture
 from ampybus_contract.validation.privacy_rules import in_text, luhn, mod97
@@ -74,16 +73,5 @@ def test_headers_are_scanned_where_the_payload_is_not_known(order: Envelope) -> 
 
 
 @pytest.mark.parametrize("detector", RULE.detectors, ids=lambda detector: detector.name)
-def test_a_long_hostile_text_costs_in_proportion_to_its_length(detector: Detector) -> None:
-    chance = random.Random(3)
-
-    def seconds(length: int) -> float:
-        texts = [letter * length for letter in "a1A-+(.@ "]
-        texts.append("".join(chance.choice("aA1 -.@+") for _ in range(length)))
-        start = time.perf_counter()
-        for text in texts:
-            detector.pattern.search(text)
-        return time.perf_counter() - start
-
-    short = min(seconds(2_000) for _ in range(5))
-    assert min(seconds(16_000) for _ in range(5)) < 40 * short + 0.01
+def test_no_detector_can_be_slow_on_a_hostile_text(detector: Detector) -> None:
+    assert explosive(detector.pattern.pattern) is None
