@@ -32,6 +32,7 @@ from ampybus_contract.strategies import (
 )
 
 CONTRACT = default_contract()
+PATIENT = settings(max_examples=2000, database=None)
 QUICK = settings(max_examples=40, deadline=None)
 THOROUGH = settings(max_examples=300, deadline=None)
 
@@ -118,7 +119,7 @@ def _decodes(envelope: Envelope) -> bool:
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_boundaries_come_often(boundary: str) -> None:
-    find(envelopes(), BOUNDARIES[boundary], settings=settings(max_examples=2000, database=None))
+    find(envelopes(), BOUNDARIES[boundary], settings=PATIENT)
 
 
 @THOROUGH
@@ -203,7 +204,7 @@ def test_what_shrinking_leaves_can_be_read() -> None:
     assert simplest.topic == "ampy.dev.bars.v1.XNYS.A"
     assert simplest.headers["producer"] == "a@1"
     assert simplest.headers["produced_at"] == "2025-01-02T14:31:00Z"
-    order = find(envelopes(domain="orders"), lambda item: len(plain(item)) == EDGE)
+    order = find(envelopes(domain="orders"), lambda item: len(plain(item)) == EDGE, settings=PATIENT)
     assert order.headers["partition_key"] == "co_0"
     assert set(order.headers) <= {"dedupe_key", *_required()}
 
@@ -282,7 +283,7 @@ def _names(envelope: Envelope) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("kind", Kind)
 def test_orders_come_in_every_kind(kind: Kind) -> None:
     sent = find(workloads("orders", max_size=5), lambda found: any(item.kind is kind for item in found),
-                settings=settings(database=None), random=Random(1))  # fmt: skip
+                settings=PATIENT, random=Random(1))  # fmt: skip
     assert len(sent) <= 2
 
 
@@ -291,7 +292,7 @@ def test_the_steps_of_an_order_share_its_key_and_a_late_fill_speaks_of_it() -> N
         kinds = [item.kind for item in sent]
         return kinds.count(Kind.STEP) == 2 and kinds[-1] is Kind.ANSWER
 
-    sent = find(workloads("orders", max_size=8), chain, settings=settings(database=None), random=Random(1))
+    sent = find(workloads("orders", max_size=8), chain, settings=PATIENT, random=Random(1))
     assert [item.kind for item in sent] == [Kind.NEW, Kind.STEP, Kind.STEP, Kind.ANSWER]
     order, amend, cancel, fill = (item.envelope for item in sent)
     key = order.headers["partition_key"]
