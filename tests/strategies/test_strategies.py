@@ -282,7 +282,7 @@ def _names(envelope: Envelope) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("kind", Kind)
 def test_orders_come_in_every_kind(kind: Kind) -> None:
     sent = find(workloads("orders", max_size=5), lambda found: any(item.kind is kind for item in found),
-                settings=settings(database=None), random=Random(1))  # fmt: skip
+                settings=settings(database=None, max_examples=100), random=Random(1))  # fmt: skip
     assert len(sent) <= 2
 
 
@@ -291,7 +291,12 @@ def test_the_steps_of_an_order_share_its_key_and_a_late_fill_speaks_of_it() -> N
         kinds = [item.kind for item in sent]
         return kinds.count(Kind.STEP) == 2 and kinds[-1] is Kind.ANSWER
 
-    sent = find(workloads("orders", max_size=8), chain, settings=settings(database=None), random=Random(1))
+    sent = find(
+        workloads("orders", max_size=8),
+        chain,
+        settings=settings(database=None, max_examples=100),
+        random=Random(1),
+    )
     assert [item.kind for item in sent] == [Kind.NEW, Kind.STEP, Kind.STEP, Kind.ANSWER]
     order, amend, cancel, fill = (item.envelope for item in sent)
     key = order.headers["partition_key"]
