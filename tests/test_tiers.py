@@ -53,6 +53,7 @@ def test_fails_once(request):
         (["/usr/bin/java", "-cp", "libs", "kafka.Kafka"], "kafka"),
         (["python", "supervisor.py", "noida-db", "start"], "kafka"),
         (["python", "-m", "pytest", "--ampybus-conformance"], "subprocess"),
+        (["python", "-mpytest", "--basetemp=/tmp/x"], "subprocess"),
         (["python", "-m", "build", "--wheel"], "subprocess"),
         (["/venv/bin/ampybus", "mutants", "-k", "ORD-01"], "subprocess"),
         (["/venv/bin/ampybus", "spec", "lint"], None),

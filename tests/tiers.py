@@ -34,6 +34,8 @@ def tier_of(words: Sequence[str]) -> str | None:
             return PROGRAMS[name]
         if name == "-m" and following in MODULES:
             return MODULES[following]
+        if name.startswith("-m") and name[2:] in MODULES:
+            return MODULES[name[2:]]
         if name == "ampybus" and following == "mutants":
             return "subprocess"
     return None

@@ -85,6 +85,7 @@ def test_the_replicas_are_those_that_a_stream_has() -> None:
         assert asyncio.run(told()) == str(SERVERS)
 
 
+@pytest.mark.subprocess
 def test_the_terminal_names_them(pytester: pytest.Pytester) -> None:
     with nats_server() as server:
         done = pytester.runpytest_subprocess(

@@ -15,6 +15,7 @@ from ampybus_contract.harness.schedules import Scenario, Scheduled
 from ampybus_contract.harness.suites import suites
 from ampybus_contract.harness.verdicts import Verdict
 
+CONTRACT = impatient(default_contract())
 SUITES = suites()
 MUTANTS = mutants()
 
@@ -28,16 +29,16 @@ def verdict(
 ) -> Verdict:
     suite = SUITES[check]
     return (
-        Judge(impatient(default_contract()), broker, factory, 1, patience=patience)
+        Judge(CONTRACT, broker, factory, 1, patience=patience)
         .judge(check, scenario or suite.scenario, suite.checkers)
         .verdict
     )
 
 
 def broken(mutant: Mutant, transport: type[Transport]) -> Callable[[], ReferenceBinding]:
-    return lambda: mutant.build(transport(), default_contract())
+    return lambda: mutant.build(transport(), CONTRACT)
 
 
 def applies(check: str, broker: Broker) -> bool:
     """Whether a broker has what a check needs."""
-    return not default_contract().checks[check].lacks(getattr(broker, "levers", frozenset()))
+    return not CONTRACT.checks[check].lacks(getattr(broker, "levers", frozenset()))

@@ -13,14 +13,12 @@ from ampybus_contract.brokers.kafka_light import light_kafka_server
 from ampybus_contract.brokers.kafka_source import EMBEDDED, embedded_kafka
 from ampybus_contract.brokers.kafka_stream import KafkaSource
 from ampybus_contract.brokers.protocol import Broker
-from ampybus_contract.contract import default_contract
 from ampybus_contract.harness.mutants import Mutant
 from ampybus_contract.harness.verdicts import Verdict
-from tests.harness.judging import MUTANTS, broken, verdict
+from tests.harness.judging import CONTRACT, MUTANTS, broken, verdict
 
 pytestmark = pytest.mark.kafka
 
-CONTRACT = default_contract()
 WHY_NOT = why_not()
 OWN_KAFKA = KafkaSource("kafka://127.0.0.1:1", CONTRACT, "", EMBEDDED)
 HIDDEN = {

@@ -14,11 +14,9 @@ from ampybus_contract.brokers.kafka_light import light_kafka_server
 from ampybus_contract.brokers.kafka_source import embedded_kafka
 from ampybus_contract.brokers.kafka_stream import KafkaSource
 from ampybus_contract.brokers.protocol import Broker
-from ampybus_contract.contract import default_contract
 from ampybus_contract.harness.verdicts import Verdict
-from tests.harness.judging import SUITES, verdict
+from tests.harness.judging import CONTRACT, SUITES, verdict
 
-CONTRACT = default_contract()
 WHY_NOT = why_not()
 needs_kafka = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 

@@ -13,14 +13,12 @@ from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.brokers.memory import MemorySource
 from ampybus_contract.brokers.nats_source import clustered_nats
 from ampybus_contract.brokers.protocol import Broker
-from ampybus_contract.contract import default_contract
 from ampybus_contract.harness.judge import Judge
 from ampybus_contract.harness.mutants.build import Build
 from ampybus_contract.harness.verdicts import Result, Verdict
-from tests.harness.judging import MUTANTS, SUITES
+from tests.harness.judging import CONTRACT, MUTANTS, SUITES
 
 CHECK = "ORD-05"
-CONTRACT = default_contract()
 (MUTANT,) = (mutant for mutant in MUTANTS if mutant.check == CHECK)
 
 

@@ -12,12 +12,12 @@ from ampybus_contract.bindings.memory import MemoryTransport
 from ampybus_contract.bindings.protocol import Handler, Settlement, Subscription
 from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.brokers.memory import MemorySource
-from ampybus_contract.contract import data_directory, default_contract
+from ampybus_contract.contract import data_directory
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import PublishError
 from ampybus_contract.harness.mutants import Mutant
 from ampybus_contract.harness.verdicts import Verdict
-from tests.harness.judging import MUTANTS, SUITES, applies, broken, verdict
+from tests.harness.judging import CONTRACT, MUTANTS, SUITES, applies, broken, verdict
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ def test_a_mutant_fails_its_check_on_the_simulator(mutant: Mutant) -> None:
 
 @pytest.mark.parametrize("check", SUITES)
 def test_the_unbroken_binding_passes(check: str) -> None:
-    found = verdict(check, MemorySource(), lambda: ReferenceBinding(MemoryTransport(), default_contract()))
+    found = verdict(check, MemorySource(), lambda: ReferenceBinding(MemoryTransport(), CONTRACT))
     assert found is (Verdict.PASS if applies(check, MemorySource()) else Verdict.NOT_CLAIMED)
 
 
 def test_every_check_has_a_suite_and_a_mutant() -> None:
-    checks = set(default_contract().judged)
+    checks = set(CONTRACT.judged)
     assert set(SUITES) == checks
     assert {mutant.check for mutant in MUTANTS} == checks
 

@@ -12,10 +12,9 @@ from ampybus_contract.bindings.nats import NatsTransport
 from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.brokers.nats_server import NatsServer, nats_server
 from ampybus_contract.brokers.nats_stream import NatsSource
-from ampybus_contract.contract import default_contract
 from ampybus_contract.harness.mutants import Mutant
 from ampybus_contract.harness.verdicts import Verdict
-from tests.harness.judging import MUTANTS, SUITES, applies, broken, verdict
+from tests.harness.judging import CONTRACT, MUTANTS, SUITES, applies, broken, verdict
 
 pytestmark = pytest.mark.server
 OWN_NATS = NatsSource("", "", "", server=NatsServer(Path(), ""))
@@ -24,7 +23,7 @@ OWN_NATS = NatsSource("", "", "", server=NatsServer(Path(), ""))
 @pytest.fixture(scope="module")
 def nats() -> Iterator[NatsSource]:
     with nats_server() as server:
-        yield NatsSource(server.url, default_contract().topic.prefix, "nats", server=server)
+        yield NatsSource(server.url, CONTRACT.topic.prefix, "nats", server=server)
 
 
 @pytest.mark.parametrize(
@@ -39,5 +38,5 @@ def test_a_mutant_fails_its_check_on_a_real_server(mutant: Mutant, nats: NatsSou
 
 @pytest.mark.parametrize("check", SUITES)
 def test_the_unbroken_binding_passes(check: str, nats: NatsSource) -> None:
-    found = verdict(check, nats, lambda: ReferenceBinding(NatsTransport(), default_contract()))
+    found = verdict(check, nats, lambda: ReferenceBinding(NatsTransport(), CONTRACT))
     assert found is (Verdict.PASS if applies(check, nats) else Verdict.NOT_CLAIMED)

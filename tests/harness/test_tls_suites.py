@@ -18,15 +18,13 @@ from ampybus_contract.brokers.memory import MemorySource
 from ampybus_contract.brokers.nats_server import nats_server
 from ampybus_contract.brokers.nats_stream import NatsSource
 from ampybus_contract.brokers.protocol import Broker
-from ampybus_contract.contract import default_contract
 from ampybus_contract.harness.judge import Judge
 from ampybus_contract.harness.mutants import Mutant, encryption
 from ampybus_contract.harness.verdicts import Verdict
-from tests.harness.judging import SUITES, broken, verdict
+from tests.harness.judging import CONTRACT, SUITES, broken, verdict
 
 pytestmark = pytest.mark.server
 
-CONTRACT = default_contract()
 MINIMUM = CONTRACT.security.tls_minimum
 MUTANTS = encryption.mutants(CONTRACT)
 PATIENCE = 1.0

@@ -36,6 +36,7 @@ def run(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.kafka
 @pytest.mark.subprocess
 @needs_kafka
 def test_the_kafka_binding_is_judged_on_apache_kafka(tmp_path: Path) -> None:
@@ -45,6 +46,7 @@ def test_the_kafka_binding_is_judged_on_apache_kafka(tmp_path: Path) -> None:
     assert "acks all" in done.stdout
 
 
+@pytest.mark.kafka
 @pytest.mark.subprocess
 def test_the_light_server_can_be_asked_for(tmp_path: Path) -> None:
     words = ["--ampybus-binding", "kafka", "--ampybus-broker", "embedded:kafka-light", "-k", "ENV-01"]
@@ -53,6 +55,7 @@ def test_the_light_server_can_be_asked_for(tmp_path: Path) -> None:
     assert "on light Kafka-compatible server, embedded" in done.stdout
 
 
+@pytest.mark.subprocess
 @pytest.mark.kafka
 def test_a_given_cluster_is_used(tmp_path: Path) -> None:
     with light_kafka_server() as server:

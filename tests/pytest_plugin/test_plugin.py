@@ -160,6 +160,7 @@ def test_a_wrong_word_is_answered_with_what_to_do(
     assert "pw@" not in done.stdout + done.stderr
 
 
+@pytest.mark.server
 def test_a_server_without_jetstream_is_named(project: Path) -> None:
     with nats_server(jetstream=False) as server:
         done = run(project, "--ampybus-binding", "nats", "--ampybus-broker", server.url)
@@ -167,6 +168,7 @@ def test_a_server_without_jetstream_is_named(project: Path) -> None:
     assert "Fix: start nats-server with -js" in done.stdout + done.stderr
 
 
+@pytest.mark.server
 def test_a_given_server_is_used_and_left_clean(project: Path) -> None:
     with nats_server() as server:
         words = ["--ampybus-binding", "nats", "--ampybus-broker", server.url, "-k", "ENV-01 or DLQ-04"]

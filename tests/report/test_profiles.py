@@ -122,6 +122,7 @@ def test_a_run_of_one_profile_speaks_for_that_profile_only() -> None:
     assert verdict(made(deselected(but="resilience") | gone, ("resilience",))) == "resilience incomplete"
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(("words", "code"), [("core, security", 0), ("cor", 2)])
 def test_the_option_selects_profiles(pytester: pytest.Pytester, words: str, code: int) -> None:
     done = pytester.runpytest_subprocess("--ampybus-conformance", f"--ampybus-profile={words}")
