@@ -1,9 +1,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests wait for brokers far longer than they compute.
-PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile
+PYTEST := $(BIN)/python -m pytest
+# The tests that start nothing: no server, no browser, no other run. They compute, so they get one worker a core.
+PURE := -n 2 -m "not server and not kafka and not container and not browser and not subprocess"
+# Tests with servers wait far longer than they compute.
+SERVERS := -n 4 -m "(server or container or browser or subprocess) and not kafka"
+# An Apache Kafka takes as much memory as all the rest: one a worker.
+KAFKA := -n 2 -m kafka
 
-.PHONY: setup conformance conformance-kafka kafka test test-kafka mutants spec-mutants screenshots bench bench-bindings steadiness spec-diff lint types layers check
+.PHONY: setup conformance conformance-kafka kafka test test-all test-kafka mutants spec-mutants screenshots bench bench-bindings steadiness spec-diff lint types layers flakes check
 setup: .venv/ready
 
 .venv/ready: pyproject.toml .constraints.txt
@@ -22,10 +27,19 @@ kafka: setup
 	$(BIN)/python -m ampybus_contract.brokers.kafka_distribution
 
 test: setup
-	$(PYTEST) --ignore-glob='*/test_kafka_*'
+	HYPOTHESIS_PROFILE=quick $(PYTEST) $(PURE)
+	$(BIN)/pytest -n 4 --ampybus-conformance --ampybus-binding nats
+
+test-all: setup
+	$(MAKE) kafka || echo "Apache Kafka cannot run here: its tests are skipped, each with the reason"
+	$(PYTEST) $(PURE)
+	$(PYTEST) $(SERVERS)
+	$(PYTEST) $(KAFKA)
+	$(BIN)/ampybus mutants
+	$(BIN)/ampybus mutants --spec
 
 test-kafka: setup
-	$(PYTEST) tests/test_kafka_*.py
+	$(PYTEST) $(KAFKA)
 
 mutants: setup
 	$(BIN)/ampybus mutants
@@ -41,6 +55,7 @@ bench: setup
 	$(BIN)/python -m ampybus_contract.benchmark validators
 	$(BIN)/python -m ampybus_contract.benchmark histories
 	$(BIN)/python -m ampybus_contract.benchmark simulation
+	$(BIN)/python -m ampybus_contract.benchmark patterns
 
 bench-bindings: setup kafka
 	$(BIN)/python -m ampybus_contract.benchmark bindings --broker nats
@@ -66,4 +81,7 @@ types: setup
 layers: setup
 	$(BIN)/lint-imports
 
-check: lint types layers
+flakes: setup
+	$(BIN)/python -m tests.flakes
+
+check: lint types layers flakes

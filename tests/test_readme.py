@@ -41,6 +41,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(("command", "output"), OUTPUTS, ids=[command for command, _ in OUTPUTS])
 def test_the_outputs_are_real(command: str, output: str, project: Path) -> None:
     done = run(command, project)
@@ -48,6 +49,7 @@ def test_the_outputs_are_real(command: str, output: str, project: Path) -> None:
     assert output in done.stdout
 
 
+@pytest.mark.subprocess
 def test_the_finding_is_real(project: Path) -> None:
     (project / "my_bus.py").write_text(ADAPTER.replace("        check(envelope)\n", ""))
     done = run("pytest --ampybus-conformance --ampybus-binding my_bus:Bus -k TOP-03", project)
@@ -77,6 +79,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("command", [text for text in INDENTED if text.startswith("ampybus ")])
 def test_the_commands_work(command: str, directory: Path) -> None:
     assert run(command, directory).returncode == 0

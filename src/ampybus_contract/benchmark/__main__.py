@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ampybus_contract.benchmark.histories import growth
+from ampybus_contract.benchmark.patterns import costs
 from ampybus_contract.benchmark.peers import peers
 from ampybus_contract.benchmark.rounds import medians_us
 from ampybus_contract.benchmark.simulation import rates
@@ -43,6 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
     simulation.add_argument("--count", type=int, default=200)
     simulation.add_argument("--messages", type=int, default=100)
     simulation.set_defaults(run=_simulation)
+    patterns = commands.add_parser("patterns", help="what patterns cost on hostile texts as they grow")
+    patterns.add_argument("--rounds", type=int, default=5)
+    patterns.set_defaults(run=_patterns)
     bindings = commands.add_parser("bindings", help="compare the bindings with raw clients")
     bindings.add_argument("--broker", choices=["nats", "kafka"], default="nats")
     bindings.add_argument("--count", type=int, default=5000, help="messages that each publishes in a round")
@@ -76,6 +80,11 @@ def _histories(options: argparse.Namespace) -> int:
 
 def _simulation(options: argparse.Namespace) -> int:
     rates(options.count, options.messages)
+    return CONFORMANT
+
+
+def _patterns(options: argparse.Namespace) -> int:
+    costs(options.rounds)
     return CONFORMANT
 
 

@@ -25,6 +25,7 @@ from ampybus_contract.harness.checkers import (
     unseen,
 )
 from ampybus_contract.harness.checkers.invariants import broken_invariants
+from ampybus_contract.harness.checkers.progress import stuck
 from ampybus_contract.harness.history import Event
 from ampybus_contract.harness.measurements import measurements
 from ampybus_contract.harness.playing import SIMULATION, Place, furnished, play, simulation
@@ -53,6 +54,8 @@ class Judge:
     """Judges bindings made by a factory, on one broker, by one contract; ``seed`` decides the workload.
 
     ``patience`` is how long, in seconds, to wait for what must happen; the wait ends when it has happened.
+    ``recovery`` is how long to wait, in seconds, until a binding goes on after a fault: None is the time of
+    the contract, and where it did not go on within less, there is no verdict.
     ``name`` is what the command line calls the binding, ``histories`` a directory to record them in.
     ``effort`` says how many schedules are played; one that fails is made small and saved in the directory
     ``failing``, if there is one. ``schedule`` is the only one to play instead. ``again`` gives the command
@@ -65,6 +68,7 @@ class Judge:
     factory: BindingFactory
     seed: int
     patience: float = PATIENCE_SECONDS
+    recovery: float | None = None
     name: str = ""
     histories: Path | None = None
     blocked: float = BLOCKED_SECONDS
@@ -171,7 +175,7 @@ class Judge:
             return Result(check, Verdict.INCONCLUSIVE, str(trouble))
         if self.histories is not None:
             self._keep(check, history)
-        result = verdict_on(check, history, checkers, self.contract)
+        result = verdict_on(check, history, checkers, self.contract, self.recovery)
         result = with_invariants(result, history, self.contract, self.claimed.get("", frozenset()))
         return replace(result, measured=measurements(history))
 
@@ -234,12 +238,28 @@ class Judge:
 
     async def _at(self, place: Place, scenario: Scenario) -> list[Event]:
         binding = partial(make, self.factory)
-        return await play(self.contract, binding, place, scenario, self.seed, self.patience)
+        return await play(self.contract, binding, place, scenario, self.seed, self.patience, self.recovery)
 
 
-def verdict_on(check: str, history: History, checkers: Sequence[Checker], contract: Contract) -> Result:
-    """What a whole history comes to: a failure, too little for a verdict, or a pass."""
+def verdict_on(
+    check: str,
+    history: History,
+    checkers: Sequence[Checker],
+    contract: Contract,
+    recovery: float | None = None,
+) -> Result:
+    """What a whole history comes to: a failure, too little for a verdict, or a pass.
+
+    A binding that did not go on within ``recovery`` seconds has not failed where the contract allows more.
+    """
     found = [anomaly for checker in (nothing_shown, *checkers) for anomaly in checker(history, contract)]
+    bound = contract.service_levels.recovery_time_seconds
+    if found and recovery is not None and recovery < bound and set(found) <= set(stuck(history, contract)):
+        reason = (
+            f"{found[0].sentence} The run waited {recovery:g} s, the contract allows {bound} s. "
+            f"Fix: see why, or wait as long with --ampybus-recovery {bound}"
+        )
+        return Result(check, Verdict.INCONCLUSIVE, reason, evidence(found))
     if found:
         return Result(check, Verdict.FAIL, found[0].sentence, evidence(found))
     gaps = [anomaly for checker in COMPLETE for anomaly in checker(history, contract)]

@@ -23,6 +23,7 @@ from ampybus_contract.harness.verdicts import Verdict
 SEED = 1
 REAL_PATIENCE_SECONDS = 1.0
 RECOVERY_SECONDS = 8
+BOMB_SHARE = 16
 MUST = "MUST"
 
 
@@ -127,12 +128,14 @@ GROUNDS: Mapping[str, Callable[[Contract], AbstractContextManager[Ground]]] = {
 
 @cache
 def impatient(contract: Contract) -> Contract:
-    """The contract with a recovery time in which a mutant that does not recover shows soon.
+    """The contract with a recovery time in which a mutant that does not recover shows soon, and small bombs.
 
-    The same one each time, as much is derived from a contract once.
+    Binding and judge have both by the same one. It is the same each time, as much is derived from a contract
+    once.
     """
     levels = replace(contract.service_levels, recovery_time_seconds=RECOVERY_SECONDS)
-    return replace(contract, service_levels=levels)
+    payload = replace(contract.payload, decoded_at_most=contract.payload.decoded_at_most // BOMB_SHARE)
+    return replace(contract, service_levels=levels, payload=payload)
 
 
 def ground(name: str, contract: Contract) -> AbstractContextManager[Ground]:
@@ -161,10 +164,11 @@ def verdicts(
     ``others`` are scenarios that take the place of those of the suites.
     """
     found = {}
+    quick = impatient(contract)
     for check in checks:
         there = place.where(check, contract)
-        factory = partial(_built, build, there, contract)
-        judge = Judge(impatient(contract), there.broker, factory, SEED, patience=there.patience)
+        factory = partial(_built, build, there, quick)
+        judge = Judge(quick, there.broker, factory, SEED, patience=there.patience)
         scenario = (others or {}).get(check, suites()[check].scenario)
         found[check] = judge.judge(check, scenario, suites()[check].checkers).verdict
     return found

@@ -54,10 +54,14 @@ async def play(
     scenario: Scenario,
     seed: int,
     patience: float,
+    recovery: float | None = None,
 ) -> list[Event]:
-    """The history. Raises BindingCrashError or BrokerError where it could not be played."""
+    """The history. ``recovery`` is how long to wait after a fault, in seconds; None is the contract's time.
+
+    Raises BindingCrashError or BrokerError where it could not be played.
+    """
     async with place as (endpoint, probe):
-        stage = Stage(contract, make, probe, seed, patience)
+        stage = Stage(contract, make, probe, seed, patience, recovery)
         await stage.open(endpoint)
         try:
             await scenario(stage)

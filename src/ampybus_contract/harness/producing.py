@@ -29,12 +29,21 @@ class Producing(Wire):
     """Publishes a workload by a binding, one after another, again, or by a plan."""
 
     def __init__(
-        self, contract: Contract, binding: Binding, probe: Probe, seed: int, patience: float
+        self,
+        contract: Contract,
+        binding: Binding,
+        probe: Probe,
+        seed: int,
+        patience: float,
+        recovery: float | None = None,
     ) -> None:
         super().__init__(contract, probe, patience)
         self.binding = binding
         self.workload = Workload(contract, seed)
         self.unanswered = 0
+        bound = float(contract.service_levels.recovery_time_seconds)
+        self.recovery = bound if recovery is None else min(recovery, bound)
+        self.gave_up = False
 
     async def answered(self, envelopes: Sequence[Envelope]) -> bool:
         """Wait until all publishes of these have an outcome."""
@@ -76,16 +85,17 @@ class Producing(Wire):
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def publish_until_acknowledged(self, domain: str) -> list[Envelope]:
-        """Publish one message after another until one is stored, for the recovery time at most (D39)."""
+        """Publish one message after another until one is stored, for ``recovery`` seconds at most (D39)."""
         made: list[Envelope] = []
-        clock, seconds = asyncio.get_running_loop(), self.contract.service_levels.recovery_time_seconds
-        deadline, pause = clock.time() + seconds, RETRY_SECONDS
+        clock = asyncio.get_running_loop()
+        deadline, pause = clock.time() + self.recovery, RETRY_SECONDS
         while clock.time() < deadline:
             made.append(self.workload.envelope(domain))
             if await self.publish_one(made[-1], "producer") is Outcome.OK:
-                break
-            await asyncio.sleep(pause)
+                return made
+            await asyncio.sleep(min(pause, max(deadline - clock.time(), 0)))
             pause *= RETRY_GROWTH
+        self.gave_up = True
         return made
 
     async def publish_one(self, envelope: Envelope, actor: str, due: int = UNKNOWN) -> Outcome:

@@ -58,9 +58,15 @@ class Stage(Producing):
     """Records every operation of a scenario. Each call to the binding has a deadline."""
 
     def __init__(
-        self, contract: Contract, make: Callable[[], Binding], probe: Probe, seed: int, patience: float
+        self,
+        contract: Contract,
+        make: Callable[[], Binding],
+        probe: Probe,
+        seed: int,
+        patience: float,
+        recovery: float | None = None,
     ) -> None:
-        super().__init__(contract, make(), probe, seed, patience)
+        super().__init__(contract, make(), probe, seed, patience, recovery)
         self.make = make
         self.endpoint: Endpoint | None = None
         self.alive = False
@@ -325,11 +331,11 @@ class Stage(Producing):
     async def healed(self, envelopes: Sequence[Envelope], seconds: float = 0) -> bool:
         """As ``applied`` after a fault: as patient as brokers are with what a lost client had in hand.
 
-        What the broker does not hold is not waited for.
+        What the broker does not hold is not waited for, and nothing for long where publishing did not resume.
         """
         held = {item.headers.get("message_id", "").lower() for item in await self.probe.stored()}
         due = [item for item in envelopes if item.headers.get("message_id", "").lower() in held]
-        return await self.applied(due, seconds=max(seconds, HEALING * self.patience))
+        return await self.applied(due, seconds=0 if self.gave_up else max(seconds, HEALING * self.patience))
 
     async def applied(
         self, envelopes: Sequence[Envelope], group: str = "consumer", seconds: float = 0

@@ -67,6 +67,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "(default: default)",
     )
     group.addoption(
+        "--ampybus-recovery",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long to wait until a binding goes on after a fault, at most the contract's recovery time "
+        "(default: 60)",
+    )
+    group.addoption(
         "--ampybus-schedule",
         metavar="FILE",
         default=None,

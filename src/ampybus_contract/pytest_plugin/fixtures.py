@@ -56,6 +56,7 @@ def ampybus_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
             opened,
             run.factory,
             run.seed,
+            recovery=run.recovery,
             name=run.binding,
             histories=run.histories,
             schedule=run.schedule,

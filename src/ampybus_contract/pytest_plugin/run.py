@@ -39,6 +39,7 @@ class ConformanceRun:
         self.binding: str = config.getoption("ampybus_binding")
         self.broker: str | None = config.getoption("ampybus_broker")
         self.seed: int = config.getoption("ampybus_seed")
+        self.recovery: float = config.getoption("ampybus_recovery")
         self.effort: str = config.getoption("ampybus_effort")
         self.files = [Path(name) for name in config.getoption("ampybus_report")]
         histories = config.getoption("ampybus_history")
@@ -51,6 +52,11 @@ class ConformanceRun:
             self.contract = _preferring(whole, self.domain) if self.domain else whole
             self.digest = spec_digest(Path(directory) if directory else data_directory("spec"))
             self.profiles = _known_profiles(config.getoption("ampybus_profile"), self.contract)
+            if not self.recovery > 0:
+                raise TargetError(
+                    f"TARGET expected seconds for --ampybus-recovery, got {self.recovery:g}. "
+                    "Fix: name a time above 0"
+                )
             self.factory = binding_factory(self.binding, self.contract)
             schedule = config.getoption("ampybus_schedule")
             self.schedule = read_schedule(Path(schedule)) if schedule else None

@@ -7,7 +7,7 @@ from ampybus_contract.harness.checkers.reading import History, only
 from ampybus_contract.harness.history import Anomaly, Operation, Outcome
 
 
-def not_resumed(history: History, _contract: Contract) -> list[Anomaly]:
+def not_resumed(history: History, contract: Contract) -> list[Anomaly]:
     """Nothing is published, or nothing takes effect, after the last fault, which was healed at once.
 
     Sample: fault, publish a info, publish b info.
@@ -15,6 +15,14 @@ def not_resumed(history: History, _contract: Contract) -> list[Anomaly]:
     faults = [position for position, item in enumerate(history) if item.operation is Operation.FAULT]
     if not faults:
         return [Anomaly("Nothing was disturbed, so nothing could resume.", tuple(history[:1]))]
+    return stuck(history, contract)
+
+
+def stuck(history: History, _contract: Contract) -> list[Anomaly]:
+    """As ``not_resumed``, of a history that has a fault; nothing in one that has none."""
+    faults = [position for position, item in enumerate(history) if item.operation is Operation.FAULT]
+    if not faults:
+        return []
     last, later = history[faults[-1]], history[faults[-1] :]
     stored = {item.id for item in later if item.operation is Operation.PUBLISH and item.outcome is Outcome.OK}
     if not stored:

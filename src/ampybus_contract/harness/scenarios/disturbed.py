@@ -104,8 +104,7 @@ async def healed_link(stage: Stage) -> None:
         await stage.publish(stage.workload.envelope(domain))
         link.restore()
         stage.fault(HEALED)
-        bound = stage.contract.service_levels.recovery_time_seconds
-        await stage.healed([*made, *await stage.publish_until_acknowledged(domain)], bound)
+        await stage.healed([*made, *await stage.publish_until_acknowledged(domain)], stage.recovery)
         await stage.stop()
 
 
