@@ -6,12 +6,12 @@ from ampybus_contract.contract import Contract
 from ampybus_contract.envelope.digest import decoded_digest
 from ampybus_contract.harness.checkers.reading import (
     History,
+    arrivals,
     differing,
     fetched,
     first_published,
     musts,
     only,
-    pairs,
     taken,
 )
 from ampybus_contract.harness.history import Anomaly, Event, Operation, Outcome
@@ -21,7 +21,7 @@ def header_changed(history: History, contract: Contract) -> list[Anomaly]:
     """A delivery whose headers differ from those published; what infrastructure adds does not count."""
     return [
         Anomaly(f"Headers changed on the way: {', '.join(names)}.", (sent, got))
-        for sent, got in pairs(history)
+        for sent, got in arrivals(history, contract)
         if (names := differing(sent, got, contract))
     ]
 
@@ -32,7 +32,7 @@ def unknown_header_changed(history: History, contract: Contract) -> list[Anomaly
         Anomaly(
             f"A header that the contract does not know was lost or altered: {', '.join(names)}.", (sent, got)
         )
-        for sent, got in pairs(history)
+        for sent, got in arrivals(history, contract)
         if (names := [name for name in differing(sent, got, contract) if name not in contract.headers])
     ]
 
@@ -53,7 +53,7 @@ def required_header_altered(history: History, contract: Contract) -> list[Anomal
     required = {name for name, rule in contract.headers.items() if rule.required}
     return [
         Anomaly(f"A required header arrived with another value: {', '.join(names)}.", (sent, got))
-        for sent, got in pairs(history)
+        for sent, got in arrivals(history, contract)
         if (names := sorted(required & {*differing(sent, got, contract)} & {*got.envelope.headers}))
     ]
 
@@ -136,7 +136,7 @@ def payload_changed(history: History, contract: Contract) -> list[Anomaly]:
             f"{len(got.envelope.payload)} other bytes arrived.",
             (sent, got),
         )
-        for sent, got in pairs(history)
+        for sent, got in arrivals(history, contract)
         if sent.envelope.payload != got.envelope.payload and not _as_named(sent, got, contract)
     ]
 
@@ -148,11 +148,11 @@ def _as_named(sent: Event, got: Event, contract: Contract) -> bool:
     return fetched(sent, got, contract) and decoded_digest(got.envelope, contract) == named
 
 
-def topic_changed(history: History, _contract: Contract) -> list[Anomaly]:
+def topic_changed(history: History, contract: Contract) -> list[Anomaly]:
     """A delivery on another topic than the message was published on."""
     return [
         Anomaly(f"A message published on {sent.topic} was delivered on {got.topic}.", (sent, got))
-        for sent, got in pairs(history)
+        for sent, got in arrivals(history, contract)
         if sent.topic != got.topic
     ]
 

@@ -49,12 +49,15 @@ def rejected_again(history: History, contract: Contract) -> list[Anomaly]:
     if not undisturbed(history):
         return []
     on_wire = copies(history, contract)
+    refused: dict[Life, Event] = {}
     found: list[Anomaly] = []
-    for (actor, name), tries in _failures(history, contract).items():
-        refused = [item for item in tries if item.error == Settlement.REJECT]
-        if len(refused) > max(on_wire[name], 1):
-            said = f"{actor} refused a message for good, and was given it again."
-            found.append(Anomaly(said, (refused[0], refused[-1])))
+    for item in history:
+        life = (item.actor, item.id)
+        if item.operation is Operation.SETTLE and item.error == Settlement.REJECT:
+            refused.setdefault(life, item)
+        elif item.operation is Operation.DELIVER and life in refused and on_wire[item.id] <= 1:
+            said = f"{item.actor} refused a message for good, and was given it again."
+            found.append(Anomaly(said, (refused[life], item)))
     return found
 
 

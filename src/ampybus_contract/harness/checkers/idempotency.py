@@ -7,12 +7,15 @@ from ampybus_contract.harness.checkers.reading import History, dedupe_of, is_dea
 from ampybus_contract.harness.history import Anomaly, Event, Operation
 
 
-def duplicate_effect(history: History, _contract: Contract) -> list[Anomaly]:
-    """One message id whose effect one consumer group applied more than once. Sample: effect a, effect a."""
-    first: dict[tuple[str, str], Event] = {}
+def duplicate_effect(history: History, contract: Contract) -> list[Anomaly]:
+    """One message id whose effect one consumer group applied more than once. Sample: effect a, effect a.
+
+    A dead letter is told apart from its message.
+    """
+    first: dict[tuple[str, str, bool], Event] = {}
     found: list[Anomaly] = []
     for item in only(history, Operation.EFFECT):
-        earlier = first.setdefault((item.actor, item.id), item)
+        earlier = first.setdefault((item.actor, item.id, is_dead_letter(item.topic, contract)), item)
         if earlier is not item:
             found.append(
                 Anomaly("One message took effect twice: an order would be applied twice.", (earlier, item))

@@ -71,6 +71,8 @@ def _reordered(
     for item in only(history, operation):
         if item.id not in published or (item.actor, item.id) in seen:
             continue
+        if _family(item.topic) != _family(published[item.id][2].topic):
+            continue
         seen.add((item.actor, item.id))
         begun, done, origin = published[item.id]
         lane = (item.actor, origin.actor, _family(origin.topic), origin.key)

@@ -110,6 +110,17 @@ def pairs(history: History) -> list[tuple[Event, Event]]:
     return _index(history).pairs
 
 
+def arrivals(history: History, contract: Contract) -> list[tuple[Event, Event]]:
+    """As ``pairs``, without the dead letters of messages that were published as something else."""
+    return [
+        (sent, got)
+        for sent, got in pairs(history)
+        if sent.topic == got.topic
+        or is_dead_letter(sent.topic, contract)
+        or not is_dead_letter(got.topic, contract)
+    ]
+
+
 def differing(sent: Event, got: Event, contract: Contract) -> list[str]:
     """The headers that are not as they were sent; what infrastructure may add or set does not count.
 

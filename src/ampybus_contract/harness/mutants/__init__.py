@@ -9,6 +9,7 @@ from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.harness.mutants import (
     audit,
     backpressure,
+    breadth,
     dead_letters,
     disturbed,
     encryption,
@@ -47,6 +48,7 @@ CHAPTERS = (
     disturbed,
     audit,
     service_levels,
+    breadth,
 )
 
 __all__ = ["Mutant", "mutants"]

@@ -63,12 +63,13 @@ async def publish_side_by_side(stage: Stage, made: Sequence[Envelope]) -> None:
 
 async def all_applied(
     stage: Stage, groups: Mapping[str, str], made: Sequence[Envelope], seconds: float = 0
-) -> None:
+) -> bool:
     """Wait until each group applied all that its pattern covers; the first that does not ends the wait."""
     for group, pattern in groups.items():
         due = [item for item in made if matches(pattern, item.topic)]
         if not await stage.applied(due, group, seconds):
-            return
+            return False
+    return True
 
 
 def _with_twins(variety: Variety, drawn: Iterable[Drawn]) -> Iterable[Envelope]:
@@ -159,14 +160,23 @@ class _Plan:
     def answer(self, envelope: Envelope, attempt: int) -> Settlement:
         """As planned; raises where the plan says so."""
         before = self.answers.get(envelope.headers.get("message_id", "").lower(), ())
-        if self.mended or attempt > len(before):
-            return Settlement.OK
-        if before[attempt - 1] == RAISED:
-            raise RuntimeError("the handler failed")
-        return Settlement(before[attempt - 1])
+        return Settlement.OK if self.mended else answered(before, attempt)
 
     def _attempts(self, envelope: Envelope) -> int:
         return self.stage.contract.retry_of(Topic.parse(envelope.topic).domain).attempts
+
+
+def answered(before: Sequence[str], attempt: int) -> Settlement:
+    """What a handler answers at an attempt, from 1: one after another, then ok; refused stays refused.
+
+    Raises where the answer is to raise.
+    """
+    if attempt > len(before):
+        refused = before and before[-1] == Settlement.REJECT
+        return Settlement.REJECT if refused else Settlement.OK
+    if before[attempt - 1] == RAISED:
+        raise RuntimeError("the handler failed")
+    return Settlement(before[attempt - 1])
 
 
 async def repeats(stage: Stage) -> None:

@@ -13,7 +13,7 @@ from ampybus_contract.brokers.levers import Clock
 from ampybus_contract.envelope import Envelope, Topic
 from ampybus_contract.envelope.instant import instant_text
 from ampybus_contract.harness.history import RAISED
-from ampybus_contract.harness.scenarios.breadth import all_applied, publish_side_by_side
+from ampybus_contract.harness.scenarios.breadth import all_applied, answered, publish_side_by_side
 from ampybus_contract.harness.stage import Stage
 from ampybus_contract.harness.variety import Variety
 from ampybus_contract.validation import validate
@@ -23,13 +23,14 @@ STEPS_AN_HOUR = 5
 SIMULATED, REAL = 20_000, 3_000
 TEMPLATES = 6
 TRIES = 50
-SHARES = {"market_data": 12, "execution": 6, "reference": 2, "telemetry": 4}
-"""How many of so many messages are of domains of each tier."""
+SHARES = {"market_data": 8, "execution": 4, "reference": 1, "telemetry": 3}
+UNIQUE_SHARE = 4
+"""How many messages of a round are of a domain of each tier; with keys of their own, so many times more."""
 FAILING = {"retry": 40, "retry twice": 90, RAISED: 60, "reject": 250, "never": 300}
 """What a handler does with one of so many messages."""
 REPEATED = 50
 QUIET_HOURS = (4, 5)
-RESTARTS = {6: "stop", 11: "kill", 17: "stop", 23: "kill"}
+RESTARTS = {2: "stop", 25: "kill", 27: "stop"}
 REDRIVES = (9, 20, HOURS - 1)
 REPLAYS = (13, 21)
 LONGEST = 20.0
@@ -68,6 +69,7 @@ class _Day:
         self.made: list[Envelope] = []
         self.published: list[Envelope] = []
         self.answers: dict[str, tuple[str, ...]] = {}
+        self.step = 0
         self.mended: set[str] = set()
         self.began = stage.workload.epoch_ms * MILLISECOND
 
@@ -77,18 +79,14 @@ class _Day:
         places = cycle(self._places())
         for hour in range(HOURS):
             for step in range(STEPS_AN_HOUR):
+                self.step += 1
                 share = 0 if hour in QUIET_HOURS else -(-self.count // steps)
                 yield _Moment(hour, step == 0, [self._message(next(places)) for _ in range(share)])
 
     def answer(self, envelope: Envelope, attempt: int) -> Settlement:
         """As planned for the message; raises where the plan says so."""
         name = envelope.headers.get("message_id", "").lower()
-        before = () if name in self.mended else self.answers.get(name, ())
-        if attempt > len(before):
-            return Settlement.OK
-        if before[attempt - 1] == RAISED:
-            raise RuntimeError("the handler failed")
-        return Settlement(before[attempt - 1])
+        return answered(() if name in self.mended else self.answers.get(name, ()), attempt)
 
     async def listen(self) -> None:
         """Subscribe all groups, at the beginning and after a restart."""
@@ -100,6 +98,13 @@ class _Day:
     def failing(self) -> list[Envelope]:
         """What was published and is set aside if nobody mends its handler."""
         return [item for item in self.published if self._fails(item)]
+
+    async def kept_up(self) -> bool:
+        """Whether all of the last hour was applied; a binding that stands still need not be waited for."""
+        share = -(-self.count // (HOURS - len(QUIET_HOURS)))
+        failing = {item.headers["message_id"] for item in self.failing()}
+        last = [item for item in self.published[-share:] if item.headers["message_id"] not in failing]
+        return await all_applied(self.stage, self.groups, last, LONGEST)
 
     def repeats(self, hour: int) -> list[Envelope]:
         """Messages of an hour ago and of long ago, to be put on the wire again."""
@@ -126,10 +131,14 @@ class _Day:
             for tier, domains in tiers.items()
             for domain in domains
             for env in self.stage.contract.topic.environments
-            for _ in range(SHARES.get(tier, 1))
+            for _ in range(self._share(domain, tier))
         ]
         self.variety.random.shuffle(found)
         return found
+
+    def _share(self, domain: str, tier: str) -> int:
+        unique = self.stage.contract.domains[domain].dedupe_key is not None
+        return SHARES.get(tier, 1) * (UNIQUE_SHARE if unique else 1)
 
     def _message(self, place: tuple[str, str]) -> Envelope:
         domain, env = place
@@ -137,7 +146,7 @@ class _Day:
         if unique and domain in self.stage.workload.domains:
             made = self.stage.workload.envelope(domain, len(self.made), env=env)
         else:
-            made = self.variety.renamed(self.variety.random.choice(self.templates[place]))
+            made = self.variety.renamed(self.templates[place][self.step % TEMPLATES])
         now = self.began + int(asyncio.get_running_loop().time() * SECOND)
         header = self.stage.contract.replay.window["header"]
         made = replace(made, headers=made.headers.with_(**{header: instant_text(now + len(self.made))}))
@@ -176,6 +185,8 @@ async def trading_day(stage: Stage) -> None:
     await day.listen()
     for moment in day.moments():
         if moment.first:
+            if not await day.kept_up():
+                return
             await _incidents(stage, day, moment.hour)
         await publish_side_by_side(stage, moment.made)
         day.published += moment.made
