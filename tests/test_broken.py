@@ -51,9 +51,11 @@ def test_each_breaks_its_requirement_and_no_other(requirement: str) -> None:
         env = ENVIRONMENTS[number % len(ENVIRONMENTS)]
         made = broken(spot, number, env=env)
         assert {finding.requirement for finding in validate(made.envelope)} == {requirement}
-        assert validate(made.like) == []
-        assert made.like.topic.split(".")[1:3] == [env, spot.domain]
-        assert made.like.headers["message_id"] != made.envelope.headers.get("message_id")
+        for valid in (made.before, made.after):
+            assert validate(valid) == []
+            assert valid.topic.split(".")[1:3] == [env, spot.domain]
+        three = (made.before, made.envelope, made.after)
+        assert len({item.headers.get("message_id") for item in three}) == len(three)
 
 
 def test_the_same_number_gives_the_same_envelope_and_another_another() -> None:

@@ -231,7 +231,9 @@ class Judge:
 
     async def _at(self, place: Place, scenario: Scenario) -> list[Event]:
         binding = partial(make, self.factory)
-        return await play(self.contract, binding, place, scenario, self.seed, self.patience)
+        return await play(
+            self.contract, binding, place, scenario, self.seed, self.patience, self.effort.breadth
+        )
 
 
 def verdict_on(check: str, history: History, checkers: Sequence[Checker], contract: Contract) -> Result:

@@ -36,6 +36,7 @@ from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.formula import fill
 from ampybus_contract.errors import BindingCrashError
+from ampybus_contract.harness.breadth import Breadth
 from ampybus_contract.harness.history import Operation, Outcome
 from ampybus_contract.harness.objects import Objects
 from ampybus_contract.harness.producing import CALL_SECONDS, Producing
@@ -57,9 +58,17 @@ class Stage(Producing):
     """Records every operation of a scenario. Each call to the binding has a deadline."""
 
     def __init__(
-        self, contract: Contract, make: Callable[[], Binding], probe: Probe, seed: int, patience: float
+        self,
+        contract: Contract,
+        make: Callable[[], Binding],
+        probe: Probe,
+        seed: int,
+        patience: float,
+        breadth: Breadth = Breadth.EACH,
     ) -> None:
         super().__init__(contract, make(), probe, seed, patience)
+        self.seed = seed
+        self.breadth = breadth
         self.make = make
         self.endpoint: Endpoint | None = None
         self.alive = False
@@ -338,6 +347,21 @@ class Stage(Producing):
             return wanted <= effects
 
         return await self._until(done, seconds)
+
+    async def settled(self, envelopes: Sequence[Envelope]) -> bool:
+        """As ``applied``, in any group."""
+        wanted = {item.headers.get("message_id", "").lower() for item in envelopes}
+        read = 0
+
+        def done() -> bool:
+            nonlocal read
+            for item in self.history[read:]:
+                if item.operation is Operation.EFFECT or item.outcome is Outcome.FAIL:
+                    wanted.discard(item.id)
+            read = len(self.history)
+            return not wanted
+
+        return await self._until(done)
 
     def pointer(self, domain: str, key: int = 0) -> Envelope:
         """A valid pointer envelope: to an object that is there, where the binding will look for it."""

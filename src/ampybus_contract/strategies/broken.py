@@ -33,14 +33,15 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """An envelope that breaks one requirement, and the valid one of the same payload that it was made from.
+    """An envelope that breaks one requirement, and two valid ones of the payload that it was made from.
 
-    ``like`` is that valid one, plain and small; it has an id of its own.
+    These are plain and small, and each of the three has an id of its own.
     """
 
     spot: Break
     envelope: Envelope
-    like: Envelope
+    before: Envelope
+    after: Envelope
 
 
 def breaks(contract: Contract | None = None) -> tuple[Break, ...]:
@@ -100,7 +101,7 @@ def broken(spot: Break, seed: int, *, env: str = "", contract: Contract | None =
         made = _named(maker.make(shape, Entropy(data), _in(way.wish, env, maker)), chooser)
         found = way.change(made, shape, Entropy(more))
         if found is not None:
-            return Broken(spot, found, _like(maker, shape, data, env, chooser))
+            return Broken(spot, found, *_beside(maker, shape, data, env, chooser))
     return _by_trial(maker, way, shapes, spot, env)
 
 
@@ -112,7 +113,7 @@ def _by_trial(maker: EnvelopeMaker, way: Way, shapes: tuple[Shape, ...], spot: B
             made = _named(maker.make(shape, trial(number), _in(way.wish, env, maker)), chooser)
             found = way.change(made, shape, trial(number))
             if found is not None:
-                return Broken(spot, found, _like(maker, shape, b"", env, chooser))
+                return Broken(spot, found, *_beside(maker, shape, b"", env, chooser))
     raise StrategyError(f"STRATEGY expected {spot} to work, it did not. Fix: choose another one of breaks()")
 
 
@@ -138,9 +139,12 @@ def _renamed(envelope: Envelope, produced: int, chooser: Random) -> Envelope:
     return replace(envelope, headers=envelope.headers.with_(message_id=identity))
 
 
-def _like(maker: EnvelopeMaker, shape: Shape, data: bytes, env: str, chooser: Random) -> Envelope:
+def _beside(
+    maker: EnvelopeMaker, shape: Shape, data: bytes, env: str, chooser: Random
+) -> tuple[Envelope, Envelope]:
     made = maker.make(shape, Entropy(data), _in(Wish(), env, maker))
-    return _renamed(made.envelope, made.produced, chooser)
+    before, after = (_renamed(made.envelope, made.produced, chooser) for _ in range(2))
+    return before, after
 
 
 def _shuffled(spots: tuple[Break, ...], seed: int) -> list[Break]:

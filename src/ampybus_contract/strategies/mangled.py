@@ -22,14 +22,13 @@ _NOISE_BYTES = (8, 512)
 _ENCODING = "gzip"
 
 
-def mangled(like: Envelope, seed: int) -> dict[str, Envelope]:
-    """A valid envelope, mangled in each way, by the name of the way; the same for the same seed."""
-    found = {}
-    for name, way in _WAYS.items():
-        other = way(like, Random(f"{seed} {name} {like.topic}"))
-        if other is not None and other != like:
-            found[name] = other
-    return found
+def mangled(like: Envelope, way: str, seed: int) -> Envelope | None:
+    """A valid envelope, mangled in one of ``MANGLINGS``; None where it does not apply to this one.
+
+    The same for the same seed. Raises KeyError for another way.
+    """
+    other = _WAYS[way](like, Random(f"{seed} {way} {like.topic}"))
+    return None if other == like else other
 
 
 def _noise(like: Envelope, chooser: Random) -> Envelope:
@@ -106,3 +105,4 @@ _WAYS: Mapping[str, Callable[[Envelope, Random], Envelope | None]] = {
     "swapped": _swapped,
     "far times": _far_times,
 }
+MANGLINGS = tuple(_WAYS)

@@ -10,6 +10,8 @@ from ampybus_contract.harness.history import Anomaly, Event, Operation
 def key_reordered(history: History, _contract: Contract) -> list[Anomaly]:
     """Two messages of one producer and key that a consumer first gets in the other order.
 
+    A key is one within an environment and a domain.
+
     Sample: publish a, publish b, deliver b, deliver a. A redelivery of what was seen is no reordering.
     """
     return _reordered(history, Operation.DELIVER, "arrived")
@@ -38,14 +40,14 @@ def _reordered(history: History, operation: Operation, verb: str) -> list[Anomal
     first = first_published(history).items()
     published = {name: (place, item) for place, (name, (item,)) in enumerate(first)}
     found: list[Anomaly] = []
-    newest: dict[tuple[str, str, str], Event] = {}
+    newest: dict[tuple[str, ...], Event] = {}
     seen: set[tuple[str, str]] = set()
     for item in only(history, operation):
         if item.id not in published or (item.actor, item.id) in seen:
             continue
         seen.add((item.actor, item.id))
         position, origin = published[item.id]
-        lane = (item.actor, origin.actor, origin.key)
+        lane = (item.actor, origin.actor, *origin.topic.split(".")[1:3], origin.key)
         last = newest.get(lane)
         if last is not None and position < published[last.id][0]:
             sentence = f"Two messages of one key {verb} in the other order."

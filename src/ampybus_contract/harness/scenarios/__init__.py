@@ -2,6 +2,11 @@
 
 from ampybus_contract.harness.scenarios.audit import captured, captured_letters, gap_and_double, tampered
 from ampybus_contract.harness.scenarios.backpressure import behind, held_handlers, slowed_producer
+from ampybus_contract.harness.scenarios.broken import (
+    broken_arrivals,
+    broken_arrivals_everywhere,
+    broken_publishes,
+)
 from ampybus_contract.harness.scenarios.chaos import chaos
 from ampybus_contract.harness.scenarios.dead_letters import poison
 from ampybus_contract.harness.scenarios.disturbed import (
@@ -88,6 +93,9 @@ __all__ = [
     "after_the_window",
     "bad_topics",
     "behind",
+    "broken_arrivals",
+    "broken_arrivals_everywhere",
+    "broken_publishes",
     "busy",
     "captured",
     "captured_letters",
