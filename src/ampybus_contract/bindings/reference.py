@@ -359,12 +359,15 @@ class ReferenceBinding:
             found.append(f"dedupe {env} {domain} {headers['dedupe_key']}")
         return found
 
-    def poison(self, envelope: Envelope, fetched: bool = False) -> tuple[str, str] | None:
-        """The reason kind and detail for which an envelope can never be handled, or None.
+    def poison(self, envelope: Envelope) -> tuple[str, str] | None:
+        """The reason kind and detail for which what arrived can never be handled, or None."""
+        return self._kind_of(self.violations(envelope))
 
-        ``fetched``: its payload was stored apart, and so may have any size.
-        """
-        broken = self.broken(envelope) if fetched else self.violations(envelope)
+    def poison_fetched(self, content: Envelope) -> tuple[str, str] | None:
+        """As ``poison``, of an envelope whose payload was stored apart, and so may have any size."""
+        return self._kind_of(self.broken(content))
+
+    def _kind_of(self, broken: Sequence[Finding]) -> tuple[str, str] | None:
         if not broken:
             return None
         rule = self.contract.dead_letter

@@ -32,7 +32,7 @@ class Effort:
 
     simulated: int
     real: int
-    breadth: Breadth
+    breadth: Breadth = Breadth.EACH
 
 
 EFFORTS = {

@@ -87,5 +87,7 @@ def _narrowed(maker: EnvelopeMaker, way: Way) -> Way:
 
 
 def _works(maker: EnvelopeMaker, way: Way, shape: Shape) -> bool:
-    made = [maker.make(shape, trial(number), way.wish) for number in range(_TRIALS)]
-    return any(way.change(item, shape, trial(number)) is not None for number, item in enumerate(made))
+    return any(
+        way.change(maker.make(shape, trial(number), way.wish), shape, trial(number)) is not None
+        for number in range(_TRIALS)
+    )

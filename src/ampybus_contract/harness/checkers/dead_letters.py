@@ -15,7 +15,6 @@ from ampybus_contract.harness.checkers.reading import (
     due_letters,
     has_a_dlq,
     is_dead_letter,
-    letters,
     musts,
     only,
     poison_of,
@@ -110,11 +109,11 @@ def dead_letter_misplaced(history: History, contract: Contract) -> list[Anomaly]
 def dead_letter_unseen(history: History, contract: Contract) -> list[Anomaly]:
     """A dead letter that a consumer of its DLQ topic never got, whatever is wrong with it (DLT-04).
 
-    It need not get another one with the same dedupe key.
+    It need not get another one with the same id or dedupe key (D23).
     """
-    letters = [item for item in only(history, Operation.DELIVER) if is_dead_letter(item.topic, contract)]
-    got = {(item.actor, item.id, item.envelope.payload) for item in letters}
-    once = {(item.actor, dedupe_of(item)) for item in letters if "dedupe_key" in item.envelope.headers}
+    taken = [item for item in only(history, Operation.DELIVER) if is_dead_letter(item.topic, contract)]
+    got = {(item.actor, item.id, item.envelope.payload) for item in taken}
+    once = {(item.actor, name) for item in taken for name in _identities(item)}
     return [
         Anomaly(f"{actor} consumes the DLQ and never got this dead letter.", (poison, letter))
         for poison, own in set_aside(history, contract)
@@ -123,8 +122,15 @@ def dead_letter_unseen(history: History, contract: Contract) -> list[Anomaly]:
         for actor, pattern in subscribed(history).items()
         if matches(pattern, letter.topic)
         and (actor, letter.id, letter.envelope.payload) not in got
-        and (actor, dedupe_of(letter)) not in once
+        and not any((actor, name) in once for name in _identities(letter))
     ]
+
+
+def _identities(item: Event) -> list[str]:
+    """By what a consumer may take one message for another one's repeat."""
+    identified = "message_id" in item.envelope.headers
+    keyed = "dedupe_key" in item.envelope.headers
+    return [item.id] * identified + [dedupe_of(item)] * keyed
 
 
 def source_unacknowledged(history: History, _contract: Contract) -> list[Anomaly]:
@@ -169,7 +175,7 @@ def poison_delivered(history: History, contract: Contract) -> list[Anomaly]:
 
 
 def _handed_out(history: History, contract: Contract) -> list[tuple[Event, list[Event]]]:
-    """Poison that is no dead letter, with its deliveries: those of its id, or of its bytes and nobody else's."""
+    """Poison that is no dead letter, with its deliveries: those of its id, else of its bytes."""
     valid = {item.id for item in history if acknowledged(item) and not musts(item, contract)}
     named, plain = defaultdict(list), defaultdict(list)
     for item in only(history, Operation.DELIVER):

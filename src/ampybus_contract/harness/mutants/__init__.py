@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.harness.mutants import (
+    arrivals,
     audit,
     backpressure,
     dead_letters,
@@ -20,6 +21,7 @@ from ampybus_contract.harness.mutants import (
     observability,
     ordering,
     pointers,
+    refusals,
     replay,
     retries,
     security,
@@ -30,12 +32,14 @@ from ampybus_contract.harness.mutants.build import Mutant
 
 CHAPTERS = (
     envelope,
+    refusals,
     topics,
     keys,
     ordering,
     idempotency,
     retries,
     dead_letters,
+    arrivals,
     large_payloads,
     pointers,
     observability,
