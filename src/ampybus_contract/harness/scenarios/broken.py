@@ -17,6 +17,8 @@ from ampybus_contract.validation import is_valid
 
 NARROW = 1
 SEVERAL = 3
+DRAWS = 24
+STRIDE = 1_000_003
 
 
 @dataclass(slots=True)
@@ -95,7 +97,7 @@ async def broken_arrivals(stage: Stage) -> None:
     wide = [env for env in environments if env != narrow]
     batch = Batch(stage)
     for spot, env in chosen(stage, wide):
-        batch.add(_made(stage, spot, env))
+        batch.add(_fitting(stage, spot, env))
     for made, way in accidents(stage, wide):
         batch.add_accident(made, way)
     for env in wide:
@@ -120,7 +122,7 @@ async def broken_arrivals_everywhere(stage: Stage) -> None:
     batch = Batch(stage)
     environments = stage.contract.topic.environments
     for spot, env in chosen(stage, environments):
-        batch.add(_made(stage, spot, env))
+        batch.add(_fitting(stage, spot, env))
     for made, way in accidents(stage, environments):
         batch.add_accident(made, way)
 
@@ -175,7 +177,7 @@ def _on_their_topics(stage: Stage, env: str) -> Iterator[Broken]:
         spots = [spot for spot in breaks(stage.contract) if spot.domain == domain]
         start = stage.seed % len(spots)
         for spot in [*spots[start:], *spots[:start]]:
-            made = _made(stage, spot, env)
+            made = _fitting(stage, spot, env)
             topic = made.after.topic
             free = made.envelope.topic == topic and topic not in topics
             if free and not is_valid(made.envelope, stage.contract):
@@ -197,6 +199,18 @@ def _repeated(envelope: Envelope) -> str:
 
 def _made(stage: Stage, spot: Break, env: str) -> Broken:
     return broken(spot, stage.seed, env=env, contract=stage.contract)
+
+
+def _fitting(stage: Stage, spot: Break, env: str) -> Broken:
+    """The first of some that the broker holds as it is, else the first."""
+    first = _made(stage, spot, env)
+    if not stage.unfit(first.envelope):
+        return first
+    others = (
+        broken(spot, stage.seed + STRIDE * number, env=env, contract=stage.contract)
+        for number in range(1, DRAWS)
+    )
+    return next((made for made in others if not stage.unfit(made.envelope)), first)
 
 
 def _domains(stage: Stage) -> list[str]:
