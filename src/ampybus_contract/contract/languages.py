@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from enum import StrEnum
+from functools import lru_cache
 from re import _constants as codes  # type: ignore[attr-defined]  # the parse tree has no public module
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
@@ -13,6 +14,7 @@ from ampybus_contract.contract.backtracking import LETTERS, REST, Automaton, Par
 
 MOST_STEPS = 2_000_000
 ENDLESS = 1000
+RELATIONS_KEPT = 1_024
 _ASCII = 128
 _LAST = 0x10FFFF
 _BEYOND = {LETTERS: "é", REST: "§"}
@@ -33,6 +35,7 @@ class InexactError(Exception):
     """A pattern has something that the automaton does not follow exactly."""
 
 
+@lru_cache(RELATIONS_KEPT)
 def relation(old: str, new: str) -> tuple[Relation, str | None]:
     """The relation, with a text that one of the two allows and the other does not.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import shake_256
 from random import Random
 
@@ -17,6 +18,7 @@ from ampybus_contract.strategies.header_values import trial
 from ampybus_contract.strategies.public import ENTROPY_BYTES, maker_of
 from ampybus_contract.strategies.violations import narrowed_ways
 
+KEPT = 2_048
 _ATTEMPTS = 8
 _ID_BITS = 74
 _MILLISECOND = 1_000_000
@@ -89,7 +91,11 @@ def broken(spot: Break, seed: int, *, env: str = "", contract: Contract | None =
 
     The same arguments give the same envelope. Raises StrategyError for a way that the contract does not have.
     """
-    maker = maker_of(contract)
+    return _broken(maker_of(contract), spot, seed, env)
+
+
+@lru_cache(KEPT)
+def _broken(maker: EnvelopeMaker, spot: Break, seed: int, env: str) -> Broken:
     ways = narrowed_ways(maker).get(spot.requirement, [])
     shapes = ways[spot.way].shapes if spot.way < len(ways) else ()
     shapes = tuple(shape for shape in shapes if shape.domain == spot.domain)

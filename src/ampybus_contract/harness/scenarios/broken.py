@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from ampybus_contract.bindings.process import ProcessBinding
 from ampybus_contract.bindings.protocol import Settlement
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.harness.breadth import Breadth
@@ -187,8 +188,23 @@ def _on_their_topics(stage: Stage, env: str) -> Iterator[Broken]:
 
 
 def _judged(stage: Stage, envelope: Envelope) -> bool:
-    """Whether a publish of it shows something: what breaks no MUST is left out where the broker alters it."""
+    """Whether a publish of it shows something.
+
+    Left out is what breaks no MUST where the broker alters it, and what UTF-8 cannot write where the binding
+    is a program of any language: it may have no strings for that.
+    """
+    if isinstance(stage.binding, ProcessBinding) and not _writable(envelope):
+        return False
     return not is_valid(envelope, stage.contract) or not stage.unfit(envelope)
+
+
+def _writable(envelope: Envelope) -> bool:
+    """Whether topic and headers have a form in UTF-8."""
+    try:
+        "".join([envelope.topic, *envelope.headers, *envelope.headers.values()]).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _repeated(envelope: Envelope) -> str:
