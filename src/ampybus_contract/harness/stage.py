@@ -349,17 +349,19 @@ class Stage(Producing):
         return await self._until(done, seconds)
 
     async def settled(self, envelopes: Sequence[Envelope]) -> bool:
-        """As ``applied``, in any group."""
-        wanted = {item.headers.get("message_id", "").lower() for item in envelopes}
-        read = 0
+        """As ``applied``, in any group; what repeats another one by its dedupe key is settled with that."""
+        names = {item.headers.get("message_id", "").lower(): repeated(item) for item in envelopes}
+        wanted, read = {*names, *names.values()}, 0
 
         def done() -> bool:
             nonlocal read
             for item in self.history[read:]:
-                if item.operation is Operation.EFFECT or item.outcome is Outcome.FAIL:
+                if item.operation is Operation.EFFECT:
+                    wanted.difference_update((item.id, repeated(item.envelope)))
+                elif item.outcome is Outcome.FAIL:
                     wanted.discard(item.id)
             read = len(self.history)
-            return not wanted
+            return not any(name in wanted and once in wanted for name, once in names.items())
 
         return await self._until(done)
 
@@ -461,6 +463,14 @@ class Stage(Producing):
         finally:
             self.show(what, repr(binding))
         return False
+
+
+def repeated(envelope: Envelope) -> str:
+    """What the repeats of a message share: its dedupe key within environment and domain, else its id."""
+    key = envelope.headers.get("dedupe_key")
+    if key is None:
+        return envelope.headers.get("message_id", "").lower()
+    return ".".join([*envelope.topic.split(".")[1:3], key])
 
 
 def changed_claims(before: frozenset[str], after: frozenset[str]) -> str:

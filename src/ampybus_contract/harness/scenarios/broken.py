@@ -11,7 +11,7 @@ from ampybus_contract.bindings.protocol import Settlement
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.harness.breadth import Breadth
 from ampybus_contract.harness.checkers import due_letters, is_dead_letter
-from ampybus_contract.harness.stage import Stage
+from ampybus_contract.harness.stage import Stage, repeated
 from ampybus_contract.strategies import Break, Broken, breaks, broken, covering, one_each
 from ampybus_contract.strategies.mangled import MANGLINGS, mangled
 from ampybus_contract.validation import is_valid
@@ -58,7 +58,7 @@ class Batch:
 
     def _follow(self, envelope: Envelope) -> None:
         """Let a valid one come after, unless it repeats another one."""
-        once = _repeated(envelope)
+        once = repeated(envelope)
         if once not in self.once and not self.stage.unfit(envelope):
             self.once.add(once)
             self.after.append(envelope)
@@ -205,12 +205,6 @@ def _writable(envelope: Envelope) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _repeated(envelope: Envelope) -> str:
-    """What its repeats have in common: the dedupe key in its environment and domain, or the id."""
-    key = envelope.headers.get("dedupe_key")
-    return envelope.headers["message_id"] if key is None else ".".join([*envelope.topic.split(".")[1:3], key])
 
 
 def _made(stage: Stage, spot: Break, env: str) -> Broken:
