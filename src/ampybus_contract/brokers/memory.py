@@ -104,8 +104,8 @@ class MemoryBroker:
     async def store(self, envelope: Envelope, identity: str = "") -> bool:
         """Publish as a client does; False where no answer comes, whether it is stored or not.
 
-        Raises BrokerError as ``publish``, and for the copies of one message beyond ``MOST_COPIES``: who stores
-        again what it reads would go on for ever in no time.
+        Raises BrokerError as ``publish``, and for the copies of one message beyond ``MOST_COPIES``: who
+        stores again what it reads would go on for ever in no time.
         """
         name = envelope.headers.get("message_id") or envelope.payload
         self.copies[name] += 1
