@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 
 import pytest
 
 from ampybus_contract.bindings.memory import MemoryTransport
+from ampybus_contract.bindings.protocol import Endpoint
 from ampybus_contract.bindings.reference import ReferenceBinding
-from ampybus_contract.brokers.memory import MemorySource
+from ampybus_contract.brokers.memory import MemoryBroker, MemoryProbe, MemorySource
 from ampybus_contract.contract import default_contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.harness import scenarios
 from ampybus_contract.harness.breadth import Breadth
 from ampybus_contract.harness.covered import Covered, covered, domain_of
 from ampybus_contract.harness.history import Event, Operation, Outcome
+from ampybus_contract.harness.judge import Judge
 from ampybus_contract.harness.playing import furnished, play
-from ampybus_contract.harness.schedules import Scenario
+from ampybus_contract.harness.schedules import EFFORTS, Scenario
+from ampybus_contract.harness.suites import suites
+from ampybus_contract.harness.verdicts import Verdict
 from ampybus_contract.strategies import breaks, broken
+from ampybus_contract.validation import validate
 
 CONTRACT = default_contract()
 SPOTS = breaks()
@@ -99,3 +105,24 @@ def test_each_requirement_is_broken_at_the_least_effort(scenario: Scenario) -> N
 def test_one_seed_gives_one_workload(scenario: Scenario) -> None:
     assert tried(played(scenario, Breadth.FEW)) == tried(played(scenario, Breadth.FEW))
     assert tried(played(scenario, Breadth.FEW)) != tried(played(scenario, Breadth.FEW, 2))
+
+
+def test_a_broker_that_holds_nothing_broken_shows_nothing() -> None:
+    class Strict(MemoryProbe):
+        def unfit(self, envelope: Envelope) -> str:
+            return "only valid ones" if validate(envelope, CONTRACT) else ""
+
+    class StrictSource(MemorySource):
+        @asynccontextmanager
+        async def stream(self) -> AsyncIterator[tuple[Endpoint, MemoryProbe]]:
+            broker = MemoryBroker()
+            yield Endpoint("memory", "memory", broker), Strict(broker)
+
+    def make() -> ReferenceBinding:
+        return ReferenceBinding(MemoryTransport(), CONTRACT)
+
+    judge = Judge(CONTRACT, StrictSource(), make, 1, effort=EFFORTS["quick"])
+    suite = suites()["DLQ-12"]
+    result = judge.judge("DLQ-12", suite.scenario, suite.checkers)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "holds a broken envelope" in result.reason

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from ampybus_contract.bindings.process import ProcessBinding
 from ampybus_contract.bindings.protocol import Settlement
 from ampybus_contract.envelope import Envelope
+from ampybus_contract.errors import BrokerError
 from ampybus_contract.harness.breadth import Breadth
 from ampybus_contract.harness.checkers import due_letters, is_dead_letter
 from ampybus_contract.harness.stage import Stage, repeated
@@ -75,12 +77,8 @@ class Batch:
 
 async def broken_publishes(stage: Stage) -> None:
     """Publish what breaks each requirement, between valid envelopes of the same key, in each environment."""
-    batch = Batch(stage)
     environments = stage.contract.topic.environments
-    for spot, env in chosen(stage, environments):
-        batch.add(_made(stage, spot, env))
-    for made, way in accidents(stage, environments):
-        batch.add_accident(made, way)
+    batch = await _batch(stage, environments, _made)
     for env in environments:
         await stage.subscribe(f"{stage.contract.topic.prefix}.{env}.>", f"{env} consumer")
     await stage.publish(*batch.before, *filter(partial(_judged, stage), batch.between), *batch.after)
@@ -96,11 +94,7 @@ async def broken_arrivals(stage: Stage) -> None:
     prefix, environments = stage.contract.topic.prefix, stage.contract.topic.environments
     narrow = environments[NARROW] if len(environments) >= SEVERAL else ""
     wide = [env for env in environments if env != narrow]
-    batch = Batch(stage)
-    for spot, env in chosen(stage, wide):
-        batch.add(_fitting(stage, spot, env))
-    for made, way in accidents(stage, wide):
-        batch.add_accident(made, way)
+    batch = await _batch(stage, wide, _fitting)
     for env in wide:
         for domain in _domains(stage):
             await stage.subscribe(f"{prefix}.{env}.{domain}.>", f"{env} {domain} consumer")
@@ -120,12 +114,7 @@ async def broken_arrivals_everywhere(stage: Stage) -> None:
 
     It has no use for these: it rejects them.
     """
-    batch = Batch(stage)
-    environments = stage.contract.topic.environments
-    for spot, env in chosen(stage, environments):
-        batch.add(_fitting(stage, spot, env))
-    for made, way in accidents(stage, environments):
-        batch.add_accident(made, way)
+    batch = await _batch(stage, stage.contract.topic.environments, _fitting)
 
     def answer(envelope: Envelope, _attempt: int) -> Settlement:
         carried = is_dead_letter(envelope.topic, stage.contract)
@@ -135,17 +124,38 @@ async def broken_arrivals_everywhere(stage: Stage) -> None:
     await _arrive(stage, batch)
 
 
+async def _batch(
+    stage: Stage, environments: Sequence[str], make: Callable[[Stage, Break, str], Broken]
+) -> Batch:
+    """What is to be sent in these environments. Making it takes a while: others get their turn meanwhile."""
+    batch = Batch(stage)
+    for spot, env in chosen(stage, environments):
+        batch.add(make(stage, spot, env))
+        await asyncio.sleep(0)
+    for made, way in accidents(stage, environments):
+        batch.add_accident(made, way)
+        await asyncio.sleep(0)
+    return batch
+
+
 async def _arrive(stage: Stage, batch: Batch) -> None:
-    """Valid ones, broken ones and valid ones, until all is settled."""
-    valid = [item for item in batch.ours if not is_dead_letter(item.topic, stage.contract)]
-    after = [item for item in batch.after if not is_dead_letter(item.topic, stage.contract)]
-    await stage.publish(*(item for item in valid if item not in after))
+    """Valid ones, broken ones and valid ones, until all is settled. Dead letters have no valid ones beside.
+
+    Raises BrokerError where the broker holds nothing that is broken: the play shows nothing then.
+    """
+    before, after = (
+        [item for item in items if not is_dead_letter(item.topic, stage.contract)]
+        for items in (batch.before, batch.after)
+    )
+    await stage.publish(*before)
     await stage.inject(*batch.between)
+    due = len(due_letters(stage.history, stage.contract))
+    if not due:
+        raise BrokerError("BROKER expected one that holds a broken envelope as it is. Fix: use another one")
     await stage.publish(*after)
-    await stage.settled(valid)
+    await stage.settled([*before, *after])
     carried = [item for item in batch.between if is_dead_letter(item.topic, stage.contract)]
-    left_out = sum(bool(stage.unfit(item)) for item in carried)
-    await stage.buried(len(due_letters(stage.history, stage.contract)) + len(carried) - left_out)
+    await stage.buried(due + sum(not stage.unfit(item) for item in carried))
     await stage.quiet()
 
 
