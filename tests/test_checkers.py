@@ -182,6 +182,7 @@ BAD: list[tuple[checkers.Checker, list[Event], int]] = [
     (checkers.dead_letter_misplaced, [injected(POISON), refiled(POISON, "news")], 2),
     (checkers.dead_letter_unseen, [SUBSCRIBED, injected(POISON), buried(POISON)], 2),
     (checkers.dlq_lost, [SUBSCRIBED, injected(NAMELESS)], 1),
+    (checkers.dlq_lost, [injected(POISON), buried(replace(POISON, payload=b""))], 1),
     (checkers.dlq_lost, [injected(NAMELESS), injected(POISON), buried(POISON)], 1),
     (checkers.poison_delivered, [injected(NAMELESS), *published(A), delivered(NAMELESS), delivered(A)], 2),
     (checkers.poison_delivered, [injected(POISON), delivered(replace(POISON, payload=A.payload))], 2),
