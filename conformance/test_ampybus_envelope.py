@@ -64,6 +64,25 @@ def test_every_binding_puts_the_same_envelope_on_the_wire(ampybus: ConformanceCh
     )
 
 
+@pytest.mark.ampybus("ENV-09")
+def test_what_breaks_a_must_is_refused(ampybus: ConformanceCheck) -> None:
+    ampybus(
+        scenarios.broken_publishes,
+        checkers.violation_accepted(refusable),
+        checkers.broken_on_wire(refusable),
+        checkers.id_invented,
+        checkers.refused_valid,
+        checkers.lost_write,
+        checkers.unseen,
+    )
+
+
+def refusable(contract: Contract) -> list[str]:
+    """What one envelope can break, but for its size, which a binding may mend by a pointer (D17)."""
+    size = contract.payload.requirements["sent"]
+    return [name for name in contract.envelope_requirements if name != size]
+
+
 @pytest.mark.ampybus("ENV-10")
 def test_whatever_the_contract_allows_arrives(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.crossing, checkers.lost_write, checkers.unseen)

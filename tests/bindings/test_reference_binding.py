@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 
 import nats
 import pytest
@@ -177,3 +178,17 @@ def test_who_waits_for_an_answer_hears_that_the_binding_is_closed() -> None:
     with nats_server() as server, pytest.raises(PublishError, match="ConnectionClosedError") as caught:
         asyncio.run(publish(server.url))
     assert not caught.value.definite
+
+
+def test_a_payload_over_the_limit_is_refused_on_arrival_and_taken_where_it_was_stored_apart(
+    tmp_path: Path,
+) -> None:
+    contract = default_contract()
+    binding = ReferenceBinding(MemoryTransport(), contract)
+    binding.pointers = binding.pointers_below(tmp_path.as_uri())
+    made = Workload(contract, 1)
+    bulky = made.bulky(made.keyed_domain())
+    size = contract.payload.requirements["sent"]
+    assert binding.poison(bulky) == ("violation", f"{size} payload")
+    assert binding.poison_fetched(bulky) is None
+    assert binding.broken(bulky) == []

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from ampybus_contract import Envelope
-from ampybus_contract.brokers.memory import ACK_WAIT_SECONDS, MemoryBroker
+from ampybus_contract.brokers.memory import ACK_WAIT_SECONDS, MOST_COPIES, MemoryBroker
 from ampybus_contract.brokers.virtual_time import run_virtual
+from ampybus_contract.contract import default_contract
 from ampybus_contract.errors import BrokerError
+from ampybus_contract.harness.workload import Workload
 
 
 def test_a_group_gets_what_matches_in_order_the_old_first(bars: Envelope) -> None:
@@ -63,3 +65,19 @@ def test_what_is_not_accepted_is_refused(bars: Envelope) -> None:
     with pytest.raises(BrokerError, match="accepted topic"):
         broker.publish(bars)
     assert broker.stored == []
+
+
+def test_who_stores_again_what_it_reads_comes_to_an_end() -> None:
+    envelope = Workload(default_contract(), 1).envelope("bars")
+    nameless = replace(envelope, headers=envelope.headers.with_(message_id=None))
+
+    async def loops(again: Envelope) -> int:
+        broker = MemoryBroker()
+        with pytest.raises(BrokerError, match=f"at most {MOST_COPIES} copies of one message"):
+            while True:
+                await broker.store(again)
+        await broker.store(Workload(default_contract(), 2).envelope("news"))
+        broker.publish(again)
+        return len(broker.stored)
+
+    assert run_virtual(loops(envelope)) == run_virtual(loops(nameless)) == MOST_COPIES + 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -81,10 +82,19 @@ def moved(poison: Envelope) -> Envelope:
     return replace(buried(poison).envelope, topic=ELSEWHERE)
 
 
+def refiled(poison: Envelope, domain: str) -> Event:
+    letter = buried(poison)
+    topic = f"{letter.topic.rpartition('.')[0]}.{domain}"
+    return replace(letter, envelope=replace(letter.envelope, topic=topic))
+
+
 def changed(envelope: Envelope, **headers: str | None) -> Envelope:
     return replace(envelope, headers=envelope.headers.with_(**headers))
 
 
+B_ID = B.headers["message_id"]
+NAMELESS = changed(A, message_id=None)
+NO_HASH = f"sha256:{'0' * 64}"
 WRONG_KEY = changed(MADE.envelope(DOMAIN), partition_key="not.it")
 UNDERSCORED = replace(MADE.envelope(DOMAIN), topic=A.topic.replace(".", "_").replace("_", ".", 1))
 OF_ANOTHER_TIER = MADE.envelope("news")
@@ -118,6 +128,7 @@ GOOD = [
     stored(B),
     backlog(1),
     buried(POISON),
+    delivered(buried(POISON).envelope),
 ]
 
 BAD: list[tuple[checkers.Checker, list[Event], int]] = [
@@ -165,6 +176,16 @@ BAD: list[tuple[checkers.Checker, list[Event], int]] = [
     (checkers.dead_letter_changed, [injected(POISON), buried(POISON, dlq_reason="it broke")], 2),
     (checkers.dead_letter_changed, [injected(POISON), buried(POISON, dlq_origin_topic=OTHER.topic)], 2),
     (checkers.dead_letter_changed, [injected(POISON), buried(POISON, dlq_payload_hash=None)], 2),
+    (checkers.dead_letter_changed, [injected(POISON), buried(POISON, x_more="1")], 2),
+    (checkers.dead_letter_changed, [injected(POISON), buried(POISON, dlq_payload_hash=NO_HASH)], 2),
+    (checkers.dead_letter_misplaced, [injected(POISON), replace(buried(POISON), envelope=moved(POISON))], 2),
+    (checkers.dead_letter_misplaced, [injected(POISON), refiled(POISON, "news")], 2),
+    (checkers.dead_letter_unseen, [SUBSCRIBED, injected(POISON), buried(POISON)], 2),
+    (checkers.dlq_lost, [SUBSCRIBED, injected(NAMELESS)], 1),
+    (checkers.dlq_lost, [injected(POISON), buried(replace(POISON, payload=b""))], 1),
+    (checkers.dlq_lost, [injected(NAMELESS), injected(POISON), buried(POISON)], 1),
+    (checkers.poison_delivered, [injected(NAMELESS), *published(A), delivered(NAMELESS), delivered(A)], 2),
+    (checkers.poison_delivered, [injected(POISON), delivered(replace(POISON, payload=A.payload))], 2),
     (checkers.poison_retried, [injected(POISON), delivered(POISON)], 2),
     (checkers.poison_retried, [injected(POISON), buried(POISON, retry_count="2")], 2),
     (checkers.poison_delivered, [injected(UNDECODED), delivered(UNDECODED)], 2),
@@ -237,6 +258,72 @@ def test_a_shown_credential_is_masked_in_the_evidence() -> None:
     history = [SECRET, delivered(changed(A, x_note="pass-1"))]
     (anomaly,) = checkers.credential_shown(history, CONTRACT)
     assert "pass-1" not in str(anomaly)
+
+
+HOMELESS = [
+    replace(POISON, topic=POISON.topic.replace(f".{MADE.env}.", ".staging.")),
+    replace(POISON, topic=POISON.topic.replace(f".{DOMAIN}.", ".nosuch.")),
+    replace(POISON, topic=f"{CONTRACT.topic.prefix}.{MADE.env}"),
+]
+
+
+@pytest.mark.parametrize("poison", HOMELESS, ids=lambda item: item.topic)
+def test_what_has_no_dlq_is_in_one_or_in_none(poison: Envelope) -> None:
+    arrived = [SUBSCRIBED, injected(poison)]
+    for history in (arrived, [*arrived, refiled(poison, "nosuch")]):
+        for checker in (checkers.dlq_lost, checkers.dead_letter_changed, checkers.dead_letter_misplaced):
+            assert checker(history, CONTRACT) == []
+    twice = [*arrived, refiled(poison, "nosuch"), refiled(poison, "nosuch")]
+    assert len(checkers.dlq_lost(twice, CONTRACT)) == 1
+    assert len(checkers.poison_delivered([*arrived, delivered(poison)], CONTRACT)) == 1
+
+
+def test_what_nobody_consumes_is_not_due_in_the_dlq() -> None:
+    elsewhere = replace(SUBSCRIBED, pattern=MADE.envelope("news").topic)
+    assert checkers.dlq_lost([elsewhere, injected(POISON)], CONTRACT) == []
+    assert len(checkers.dlq_lost([SUBSCRIBED, injected(POISON)], CONTRACT)) == 1
+
+
+def test_a_broken_dead_letter_is_for_its_consumers_and_never_dead_lettered() -> None:
+    letter = changed(buried(POISON).envelope, dlq_origin_topic=None)
+    history = [SUBSCRIBED, injected(letter), delivered(letter), stored(letter)]
+    for checker in (checkers.dlq_lost, checkers.poison_delivered, checkers.poison_retried):
+        assert checker(history, CONTRACT) == []
+
+
+def test_only_the_last_backlog_must_be_empty() -> None:
+    assert checkers.source_unacknowledged([backlog(2), backlog(0)], CONTRACT) == []
+    (anomaly,) = checkers.source_unacknowledged([backlog(0), backlog(2)], CONTRACT)
+    assert "2 messages stayed unacknowledged" in anomaly.sentence
+
+
+def test_headers_of_the_dlq_replace_those_that_were_there() -> None:
+    odd = changed(POISON, dlq_reason="nonsense", retry_count="7")
+    history = [injected(odd), buried(odd)]
+    assert checkers.dead_letter_changed(history, CONTRACT) == []
+    assert checkers.poison_retried(history, CONTRACT) == []
+
+
+def test_the_hash_of_a_dead_letter_is_of_the_bytes_before_compression() -> None:
+    plain = b"\xff\xfe" + A.payload
+    packed = replace(changed(POISON, content_encoding="gzip"), payload=gzip.compress(plain))
+    right = buried(packed, dlq_payload_hash=f"sha256:{hashlib.sha256(plain).hexdigest()}")
+    assert checkers.dead_letter_changed([injected(packed), right], CONTRACT) == []
+    assert len(checkers.dead_letter_changed([injected(packed), buried(packed)], CONTRACT)) == 1
+
+
+def test_a_consumer_of_the_dlq_may_miss_a_repeat() -> None:
+    one, other = changed(POISON, dedupe_key="x"), changed(POISON, dedupe_key="x", message_id=B_ID)
+    history = [SUBSCRIBED, injected(one), injected(other), buried(one), buried(other)]
+    assert len(checkers.dead_letter_unseen(history, CONTRACT)) == 2
+    taken = [*history, delivered(buried(one).envelope)]
+    assert checkers.dead_letter_unseen(taken, CONTRACT) == []
+
+
+def test_order_is_judged_within_an_environment_and_a_domain() -> None:
+    first, second = A, MADE.envelope(DOMAIN, 0, env=CONTRACT.topic.environments[1])
+    history = [*published(first), *published(second), delivered(second), delivered(first)]
+    assert checkers.key_reordered(history, CONTRACT) == []
 
 
 def test_order_is_judged_within_a_key_only() -> None:

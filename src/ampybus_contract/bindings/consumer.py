@@ -246,7 +246,7 @@ class ConsumerGroup:
             try:
                 if answer is None:
                     content = await binding.content(envelope)
-                    poison = None if content is envelope else binding.poison(content)
+                    poison = None if content is envelope else binding.poison_fetched(content)
                     if poison is not None:
                         return poison
                     if attempt > 1:

@@ -146,8 +146,11 @@ class ReferenceBinding:
         """The MUSTs that an envelope breaks; its sent size is none where large payloads are stored."""
         known = self.pointers is not None and not self.is_dead_letter(envelope)
         size = self.contract.payload.requirements["sent"] if known else None
-        found = validate(envelope, self.contract)
-        return [item for item in found if item.level == "MUST" and item.requirement != size]
+        return [item for item in self.violations(envelope) if item.requirement != size]
+
+    def violations(self, envelope: Envelope) -> list[Finding]:
+        """The MUSTs that an envelope breaks."""
+        return [item for item in validate(envelope, self.contract) if item.level == "MUST"]
 
     async def packed(self, envelope: Envelope, pointers: Pointers) -> Envelope:
         """The envelope to send: a pointer where the payload is too large. Raises PublishError, definite."""
@@ -357,8 +360,14 @@ class ReferenceBinding:
         return found
 
     def poison(self, envelope: Envelope) -> tuple[str, str] | None:
-        """The reason kind and detail for which an envelope can never be handled, or None."""
-        broken = self.broken(envelope)
+        """The reason kind and detail for which what arrived can never be handled, or None."""
+        return self._kind_of(self.violations(envelope))
+
+    def poison_fetched(self, content: Envelope) -> tuple[str, str] | None:
+        """As ``poison``, of an envelope whose payload was stored apart, and so may have any size."""
+        return self._kind_of(self.broken(content))
+
+    def _kind_of(self, broken: Sequence[Finding]) -> tuple[str, str] | None:
         if not broken:
             return None
         rule = self.contract.dead_letter

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError, for_code
 from ampybus_contract.brokers.endpoint import Endpoint
 from ampybus_contract.brokers.kafka_address import KafkaAddress
 from ampybus_contract.brokers.kafka_backlog import backlog
+from ampybus_contract.brokers.kafka_fit import unfit
 from ampybus_contract.brokers.kafka_server import KafkaServer
 from ampybus_contract.brokers.levers import LEVERS
 from ampybus_contract.brokers.location import without_credentials
@@ -98,6 +99,7 @@ class KafkaProbe:
         self.server = server
         self.rule = contract.kafka
         self.tokens = len(contract.kafka.topic.split("."))
+        self.largest = contract.payload.sent_below
         self.topics = topics
         self.producer = producer
         self.consumer = consumer
@@ -120,6 +122,10 @@ class KafkaProbe:
                     key=None if key is None else key.encode(),
                     headers=[(name, value.encode()) for name, value in headers.items()],
                 )
+
+    def unfit(self, envelope: Envelope) -> str:
+        """By the rules of topics and headers, and by the size that the contract lets a payload have."""
+        return unfit(envelope, self.tokens, self.rule.topic_header, self.largest)
 
     @property
     def link(self) -> tuple[int, int]:

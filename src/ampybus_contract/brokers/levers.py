@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from ampybus_contract.envelope import Envelope
+
 LEVERS = frozenset({"backlog", "clock", "duplicate_window", "lost_ack", "outage"})
 
 
@@ -90,6 +92,14 @@ class Partitions(Protocol):
     @property
     def partitions(self) -> Sequence[int]:
         """The partition of each message, by place among what was stored last."""
+
+
+@runtime_checkable
+class Fits(Protocol):
+    """A probe of a broker that does not hold every envelope as it is."""
+
+    def unfit(self, envelope: Envelope) -> str:
+        """The rule by which this broker would alter an envelope or not take it; empty where none does."""
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from ampybus_contract.errors import BrokerError
 
 ACK_WAIT_SECONDS = 30.0
 WINDOW_SECONDS = 120.0
+MOST_COPIES = 50
 CLOCK_START = 1_757_100_661_000_000_000
 
 T = TypeVar("T")
@@ -97,6 +98,7 @@ class MemoryBroker:
         self.grown = asyncio.Event()
         self.window = WINDOW_SECONDS
         self.recent: dict[str, float] = {}
+        self.copies: Counter[str | bytes] = Counter()
         self.accepted: Sequence[str] | None = None
         self.acks_lost = False
 
@@ -121,7 +123,18 @@ class MemoryBroker:
             consumer.offer(position, envelope)
 
     async def store(self, envelope: Envelope, identity: str = "") -> bool:
-        """Publish as a client does; False where no answer comes, whether it is stored or not."""
+        """Publish as a client does; False where no answer comes, whether it is stored or not.
+
+        Raises BrokerError as ``publish``, and for the copies of one message beyond ``MOST_COPIES``: who
+        stores again what it reads would go on for ever in no time.
+        """
+        name = envelope.headers.get("message_id") or envelope.payload
+        self.copies[name] += 1
+        if self.copies[name] > MOST_COPIES:
+            raise BrokerError(
+                f"BROKER expected at most {MOST_COPIES} copies of one message, got another one. "
+                "Fix: end the loop that stores what it reads"
+            )
         self.publish(envelope, identity)
         return not self.acks_lost
 

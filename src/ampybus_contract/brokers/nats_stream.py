@@ -19,6 +19,7 @@ from ampybus_contract.brokers.endpoint import Endpoint
 from ampybus_contract.brokers.levers import LEVERS
 from ampybus_contract.brokers.location import without_credentials
 from ampybus_contract.brokers.nats_client import NatsClient
+from ampybus_contract.brokers.nats_fit import unfit
 from ampybus_contract.brokers.nats_settings import durability
 from ampybus_contract.brokers.tls import TlsFiles, files_for
 from ampybus_contract.contract import default_contract
@@ -86,6 +87,11 @@ class NatsProbe:
         """Publish without ``Nats-Msg-Id``, so that the server takes duplicates for what they are."""
         with broker_errors():
             await self.jetstream.publish(envelope.topic, envelope.payload, headers=dict(envelope.headers))
+
+    def unfit(self, envelope: Envelope) -> str:
+        """By the rules of subjects, headers and ``max_payload``."""
+        prefix, _, _ = self.subjects[0].partition(".")
+        return unfit(envelope, prefix, self.mapping.deduplication_header, self.client.max_payload)
 
     async def stored(self) -> list[Envelope]:
         """Everything in the stream."""

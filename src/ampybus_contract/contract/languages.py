@@ -15,6 +15,7 @@ from ampybus_contract.contract.backtracking import LETTERS, REST, Automaton, Par
 RELATIONS_KEPT = 4_096
 MOST_STEPS = 2_000_000
 ENDLESS = 1000
+RELATIONS_KEPT = 1_024
 _ASCII = 128
 _LAST = 0x10FFFF
 _BEYOND = {LETTERS: "é", REST: "§"}

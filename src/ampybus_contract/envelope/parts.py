@@ -12,17 +12,25 @@ from ampybus_contract.contract import Component
 
 
 def part_text(component: Component, message: Message, groups: Mapping[str, str | None]) -> str:
-    """The text of a key part; empty where neither topic nor payload has it."""
+    """The text of a key part; empty where neither topic nor payload has it, or its date is in no calendar."""
     if component.topic is not None:
         return groups.get(component.topic) or ""
     for path in component.paths:
         values = list(_values(message, path.split(".")))
         if values and component.form == "date":
             seconds = max(value.seconds for value in values)
-            return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+            return _date(seconds)
         if values and (text := str(values[0])):
             return text
     return ""
+
+
+def _date(seconds: int) -> str:
+    """The day in UTC; a producer that takes milliseconds for seconds means none that can be written."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 def _values(value: Any, path: list[str]) -> Iterator[Any]:

@@ -238,7 +238,16 @@ class Judge:
 
     async def _at(self, place: Place, scenario: Scenario) -> list[Event]:
         binding = partial(make, self.factory)
-        return await play(self.contract, binding, place, scenario, self.seed, self.patience, self.recovery)
+        return await play(
+            self.contract,
+            binding,
+            place,
+            scenario,
+            self.seed,
+            self.patience,
+            self.recovery,
+            self.effort.breadth,
+        )
 
 
 def verdict_on(

@@ -13,10 +13,11 @@ from ampybus_contract.bindings.transport import Transport
 from ampybus_contract.brokers.memory import MemorySource
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import Contract
+from ampybus_contract.harness.breadth import Breadth
 from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge, whole
 from ampybus_contract.harness.mutants import Mutant, mutants
 from ampybus_contract.harness.mutants.build import Build
-from ampybus_contract.harness.schedules import Scenario, Scheduled
+from ampybus_contract.harness.schedules import EFFORTS, Scenario, Scheduled
 from ampybus_contract.harness.suites import suites
 from ampybus_contract.harness.verdicts import Verdict
 
@@ -160,17 +161,22 @@ def verdicts(
     build: Build,
     checks: Sequence[str],
     others: Mapping[str, Scenario | Scheduled] | None = None,
+    own: str = "",
 ) -> dict[str, Verdict]:
     """The verdict of each of the checks on a binding, which is built for the ground of each.
 
-    ``others`` are scenarios that take the place of those of the suites.
+    ``others`` are scenarios that take the place of those of the suites. Where one check is the binding's
+    ``own``, the others play few of the contract's lists.
     """
     found = {}
     quick = impatient(contract)
     for check in checks:
         there = place.where(check, contract)
         factory = partial(_built, build, there, quick)
-        judge = Judge(quick, there.broker, factory, SEED, patience=there.patience)
+        effort = EFFORTS["default"]
+        if own not in ("", check):
+            effort = replace(effort, breadth=Breadth.FEW)
+        judge = Judge(quick, there.broker, factory, SEED, patience=there.patience, effort=effort)
         scenario = (others or {}).get(check, suites()[check].scenario)
         found[check] = whole(judge.judge(check, scenario, suites()[check].checkers)).verdict
     return found
@@ -198,7 +204,8 @@ def kill(contract: Contract, place: Ground, mutant: Mutant, alone: bool = False)
     other: dict[str, Scenario | Scheduled] = (
         {} if mutant.scenario is None else {mutant.check: mutant.scenario}
     )
-    found = verdicts(contract, place, mutant.build, [*dict.fromkeys([*checks, mutant.check])], other)
+    asked = list(dict.fromkeys([*checks, mutant.check]))
+    found = verdicts(contract, place, mutant.build, asked, other, own=mutant.check)
     others = (check for check, verdict in found.items() if verdict is Verdict.FAIL and check != mutant.check)
     return Kill(mutant.name, mutant.check, found[mutant.check], tuple(others))
 

@@ -14,6 +14,7 @@ from ampybus_contract.brokers.simulation import Schedule, simulated
 from ampybus_contract.brokers.virtual_time import run_virtual
 from ampybus_contract.contract import Contract
 from ampybus_contract.errors import BindingCrashError, BrokerError
+from ampybus_contract.harness.breadth import Breadth
 from ampybus_contract.harness.history import Event
 from ampybus_contract.harness.scenarios.chaos import chaos
 from ampybus_contract.harness.scenarios.incidents import CRASHES
@@ -55,13 +56,14 @@ async def play(
     seed: int,
     patience: float,
     recovery: float | None = None,
+    breadth: Breadth = Breadth.EACH,
 ) -> list[Event]:
     """The history. ``recovery`` is how long to wait after a fault, in seconds; None is the contract's time.
 
     Raises BindingCrashError or BrokerError where it could not be played.
     """
     async with place as (endpoint, probe):
-        stage = Stage(contract, make, probe, seed, patience, recovery)
+        stage = Stage(contract, make, probe, seed, patience, recovery, breadth)
         await stage.open(endpoint)
         try:
             await scenario(stage)

@@ -12,6 +12,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from ampybus_contract.bindings.protocol import Binding
 from ampybus_contract.brokers.simulation import Fault, FaultKind, Schedule
+from ampybus_contract.harness.breadth import Breadth
 from ampybus_contract.harness.stage import Stage
 
 MESSAGES = 30
@@ -27,13 +28,18 @@ Scenario = Callable[[Stage], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How many schedules are played in a run: in the simulation, and on a real broker."""
+    """How many schedules are played, in the simulation and on a real broker, and how much of other lists."""
 
     simulated: int
     real: int
+    breadth: Breadth = Breadth.EACH
 
 
-EFFORTS = {"quick": Effort(10, 3), "default": Effort(50, 8), "exhaustive": Effort(5_000, 48)}
+EFFORTS = {
+    "quick": Effort(10, 3, Breadth.FEW),
+    "default": Effort(50, 8, Breadth.EACH),
+    "exhaustive": Effort(5_000, 48, Breadth.EVERY),
+}
 """By the word for it."""
 
 

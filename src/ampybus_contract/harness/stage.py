@@ -37,6 +37,7 @@ from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.formula import fill
 from ampybus_contract.errors import BindingCrashError
+from ampybus_contract.harness.breadth import Breadth
 from ampybus_contract.harness.history import RAISED, Operation, Outcome
 from ampybus_contract.harness.objects import Objects
 from ampybus_contract.harness.producing import CALL_SECONDS, Producing
@@ -65,8 +66,11 @@ class Stage(Producing):
         seed: int,
         patience: float,
         recovery: float | None = None,
+        breadth: Breadth = Breadth.EACH,
     ) -> None:
         super().__init__(contract, make(), probe, seed, patience, recovery)
+        self.seed = seed
+        self.breadth = breadth
         self.make = make
         self.endpoint: Endpoint | None = None
         self.alive = False
@@ -348,6 +352,23 @@ class Stage(Producing):
         missing = wanted - (self.refused - self.accepted)
         return await self._until(lambda: self._has_applied(group, missing), seconds)
 
+    async def settled(self, envelopes: Sequence[Envelope]) -> bool:
+        """As ``applied``, in any group; what repeats another one by its dedupe key is settled with that."""
+        names = {item.headers.get("message_id", "").lower(): repeated(item) for item in envelopes}
+        wanted, read = {*names, *names.values()}, 0
+
+        def done() -> bool:
+            nonlocal read
+            for item in self.history[read:]:
+                if item.operation is Operation.EFFECT:
+                    wanted.difference_update((item.id, repeated(item.envelope)))
+                elif item.outcome is Outcome.FAIL:
+                    wanted.discard(item.id)
+            read = len(self.history)
+            return not any(name in wanted and once in wanted for name, once in names.items())
+
+        return await self._until(done)
+
     def pointer(self, domain: str, key: int = 0) -> Envelope:
         """A valid pointer envelope: to an object that is there, where the binding will look for it."""
         plain = self.workload.pointer(domain, key)
@@ -447,6 +468,14 @@ class Stage(Producing):
         finally:
             self.show(what, repr(binding))
         return False
+
+
+def repeated(envelope: Envelope) -> str:
+    """What the repeats of a message share: its dedupe key within environment and domain, else its id."""
+    key = envelope.headers.get("dedupe_key")
+    if key is None:
+        return envelope.headers.get("message_id", "").lower()
+    return ".".join([*envelope.topic.split(".")[1:3], key])
 
 
 def changed_claims(before: frozenset[str], after: frozenset[str]) -> str:

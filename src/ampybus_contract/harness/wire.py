@@ -7,6 +7,7 @@ import asyncio
 from ampybus_contract.brokers.levers import (
     Backlog,
     Clock,
+    Fits,
     Holds,
     Leads,
     Levers,
@@ -124,8 +125,19 @@ class Wire(Recorder):
             await asyncio.sleep(0.02)
         return False
 
+    def unfit(self, envelope: Envelope) -> str:
+        """The rule by which this broker does not hold an envelope as it is; empty where it does."""
+        return self.probe.unfit(envelope) if isinstance(self.probe, Fits) else ""
+
     async def inject(self, *envelopes: Envelope) -> None:
-        """Put envelopes on the wire without the binding."""
+        """Put envelopes on the wire without the binding.
+
+        What the broker would not hold as it is is left out, and the event says by which rule.
+        """
         for envelope in envelopes:
+            rule = self.unfit(envelope)
+            if rule:
+                self._record("wire", Operation.INJECT, Outcome.FAIL, envelope, error=rule)
+                continue
             await self.probe.inject(envelope)
             self._record("wire", Operation.INJECT, Outcome.OK, envelope)

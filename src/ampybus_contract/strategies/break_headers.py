@@ -73,13 +73,13 @@ class _Headers:
 
         def change(made: Made, _shape: Shape, entropy: Entropy) -> Envelope | None:
             now = made.envelope.headers.get(name, rule.example)
-            texts = [now.upper(), now.lower(), now.swapcase(), now.title(), rule.example.upper()]
+            texts = [now.upper(), now.lower(), now.swapcase(), now.title()]
 
             def wrong(text: str) -> bool:
                 recommended = rule.recommended is None or rule.recommended.fullmatch(text)
                 return bool(rule.pattern.fullmatch(text)) and not recommended
 
-            text = one_of(texts, wrong, entropy)
+            text = one_of(texts, wrong, entropy) or one_of([rule.example.upper()], wrong, entropy)
             return None if text is None else self._alone(made, name, text)
 
         return change

@@ -34,7 +34,7 @@ def invalid_envelopes(requirement: str, *, contract: Contract | None = None) -> 
     envelope can violate: those on delivery, or on something that no domain uses.
     """
     maker = maker_of(contract)
-    ways = [way for way in (_narrowed(maker, way) for way in _ways(maker).get(requirement, ())) if way.shapes]
+    ways = narrowed_ways(maker).get(requirement)
     if not ways:
         known = requirement in maker.contract.requirements
         got = f"{requirement!r}, which no single envelope can" if known else f"{requirement!r}"
@@ -47,10 +47,17 @@ def invalid_envelopes(requirement: str, *, contract: Contract | None = None) -> 
 
 def breakable_requirements(contract: Contract | None = None) -> frozenset[str]:
     """The ids that ``invalid_envelopes`` takes."""
-    maker = maker_of(contract)
-    return frozenset(
-        name for name, ways in _ways(maker).items() if any(_narrowed(maker, way).shapes for way in ways)
-    )
+    return frozenset(narrowed_ways(maker_of(contract)))
+
+
+@lru_cache(MAKERS_KEPT)
+def narrowed_ways(maker: EnvelopeMaker) -> Mapping[str, list[Way]]:
+    """The ways to break each requirement, over the shapes that they can work for; nobody may change them."""
+    found = {
+        name: [way for way in (_narrowed(maker, way) for way in ways) if way.shapes]
+        for name, ways in _ways(maker).items()
+    }
+    return {name: ways for name, ways in found.items() if ways}
 
 
 @st.composite
@@ -80,5 +87,7 @@ def _narrowed(maker: EnvelopeMaker, way: Way) -> Way:
 
 
 def _works(maker: EnvelopeMaker, way: Way, shape: Shape) -> bool:
-    made = [maker.make(shape, trial(number), way.wish) for number in range(_TRIALS)]
-    return any(way.change(item, shape, trial(number)) is not None for number, item in enumerate(made))
+    return any(
+        way.change(maker.make(shape, trial(number), way.wish), shape, trial(number)) is not None
+        for number in range(_TRIALS)
+    )

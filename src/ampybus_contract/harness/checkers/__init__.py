@@ -13,6 +13,8 @@ from ampybus_contract.harness.checkers.backpressure import (
 from ampybus_contract.harness.checkers.dead_letters import (
     acked_before_dead_letter,
     dead_letter_changed,
+    dead_letter_misplaced,
+    dead_letter_unseen,
     dlq_loop,
     dlq_lost,
     other_key_blocked,
@@ -20,6 +22,7 @@ from ampybus_contract.harness.checkers.dead_letters import (
     poison_retried,
     reason_wrong,
     redrive_wrong,
+    source_unacknowledged,
 )
 from ampybus_contract.harness.checkers.delivery import (
     cross_env,
@@ -86,7 +89,7 @@ from ampybus_contract.harness.checkers.publishing import (
     unsettled_size,
     violation_accepted,
 )
-from ampybus_contract.harness.checkers.reading import Checker, History, is_dead_letter
+from ampybus_contract.harness.checkers.reading import Checker, History, due_letters, is_dead_letter
 from ampybus_contract.harness.checkers.replay import (
     live_disturbed,
     live_paused,
@@ -126,10 +129,13 @@ __all__ = [
     "cross_env",
     "damage_unnamed",
     "dead_letter_changed",
+    "dead_letter_misplaced",
+    "dead_letter_unseen",
     "dedupe_repeated",
     "definite_but_stored",
     "dlq_loop",
     "dlq_lost",
+    "due_letters",
     "duplicate_effect",
     "effect_reordered",
     "failure_abandoned",
@@ -190,6 +196,7 @@ __all__ = [
     "retry_uncounted",
     "sent_plain",
     "session_differs",
+    "source_unacknowledged",
     "span_missing",
     "span_rewritten",
     "stale_end",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ampybus_contract.harness import notation
 from ampybus_contract.harness.checkers.dead_letters import (
     dead_letter_changed,
+    dead_letter_misplaced,
     dlq_loop,
     dlq_lost,
     poison_delivered,
@@ -102,6 +103,7 @@ GENERAL = (
     Entry(dlq_lost, "inject p", "inject p; store p; store p!", claim="dlq"),
     Entry(dlq_loop, "inject p; store p!; store p!", "inject p; store p; store p!", claim="dlq"),
     Entry(dead_letter_changed, "inject p; store p~!", "inject p; store p!", claim="dlq"),
+    Entry(dead_letter_misplaced, "inject p; store p!@prod", "inject p; store p!", claim="dlq"),
     Entry(reason_wrong, "inject p; store p!?", "inject p; store p!", claim="dlq"),
     Entry(poison_delivered, "inject p; deliver p", "inject p; inject a; deliver a", claim="dlq"),
     Entry(cross_env, "inject p; store p!@prod", "inject p; store p!", claim="dlq"),

@@ -5,80 +5,158 @@ from __future__ import annotations
 from collections import defaultdict
 
 from ampybus_contract.contract import Contract
+from ampybus_contract.envelope.digest import decoded_digest
+from ampybus_contract.envelope.formula import fill
+from ampybus_contract.envelope.pattern import matches
 from ampybus_contract.harness.checkers.reading import (
     History,
     acknowledged,
     copies,
+    dedupe_of,
+    due_letters,
+    has_a_dlq,
     is_dead_letter,
-    letters,
     musts,
     only,
     poison_of,
+    set_aside,
+    subscribed,
 )
-from ampybus_contract.harness.history import Anomaly, Event, Operation
-from ampybus_contract.validation import validate
+from ampybus_contract.harness.history import Anomaly, Event, HashedPayload, Operation
 
 COPIES = 2
 
 
 def dlq_lost(history: History, contract: Contract) -> list[Anomaly]:
-    """Poison that is not in the DLQ exactly once; messages are told apart by their payload."""
+    """Poison that is not in the DLQ exactly once, with all its bytes.
+
+    What the contract has no DLQ for, or no consumer gets, may be there once or not at all.
+    """
     found: list[Anomaly] = []
-    buried = letters(history, contract)
-    for poison in poison_of(history, contract):
-        own = buried[poison.envelope.payload]
-        if len(own) != 1:
-            said = "is not in the DLQ: it was dropped silently" if not own else "is there more than once"
-            found.append(Anomaly(f"A message that nobody can process {said}.", (poison, *own)))
+    due = {id(item) for item in due_letters(history, contract)}
+    for poison, own in set_aside(history, contract):
+        whole = any(letter.envelope.payload == poison.envelope.payload for letter in own)
+        if not whole and id(poison) in due:
+            said = "A message that nobody can process is not in the DLQ: it was dropped silently."
+            found.append(Anomaly(said, (poison,)))
+        elif len(own) > 1:
+            said = "A message that nobody can process is in the DLQ more than once."
+            found.append(Anomaly(said, (poison, *own)))
     return found
 
 
 def dead_letter_changed(history: History, contract: Contract) -> list[Anomaly]:
     """A dead letter without its original headers and bytes, or with a wrong reason, origin or hash (D25).
 
-    Poison whose bytes are in no dead letter counts too: what is not there keeps nothing.
+    Poison of which no dead letter is left counts too: what is not there keeps nothing. Headers that the DLQ
+    adds take the place of those that were there.
     """
     found: list[Anomaly] = []
-    added = contract.dead_letter.headers
-    buried = letters(history, contract)
-    by_id = {item.id: item for items in buried.values() for item in items}
-    for poison in poison_of(history, contract):
-        own = buried[poison.envelope.payload]
-        if not own:
-            cut = [by_id[poison.id]] if poison.id in by_id else []
-            said = "The dead letter has other bytes." if cut else "No dead letter keeps the message."
-            found.append(Anomaly(said, (poison, *cut)))
-        for letter in own:
-            headers = letter.envelope.headers
-            changed = [name for name, value in poison.envelope.headers.items() if headers.get(name) != value]
-            wrong = [name for name in added.values() if name not in headers]
-            wrong += [
-                finding.where.removeprefix("headers.")
-                for finding in validate(letter.envelope, contract)
-                if finding.level == "MUST" and finding.where.removeprefix("headers.") in added.values()
-            ]
-            if headers.get(added["origin"], poison.topic) != poison.topic:
-                wrong.append(added["origin"])
-            if changed or wrong:
-                names = ", ".join(dict.fromkeys([*changed, *wrong]))
-                found.append(
-                    Anomaly(f"The dead letter differs from the message in: {names}.", (poison, letter))
-                )
+    due = {id(item) for item in due_letters(history, contract)}
+    for poison, own in set_aside(history, contract):
+        if not own and id(poison) in due:
+            found.append(Anomaly("No dead letter keeps the message.", (poison,)))
+        for letter in own if has_a_dlq(poison.topic, contract) else ():
+            wrong = [*_altered(poison, letter, contract), *_misstated(poison, letter, contract)]
+            if letter.envelope.payload != poison.envelope.payload:
+                found.append(Anomaly("The dead letter has other bytes.", (poison, letter)))
+            elif wrong:
+                names = ", ".join(dict.fromkeys(wrong))
+                said = f"The dead letter differs from the message in: {names}."
+                found.append(Anomaly(said, (poison, letter)))
     return found
+
+
+def _altered(poison: Event, letter: Event, contract: Contract) -> list[str]:
+    """The headers of a message that its dead letter lacks or has otherwise, and those it has of nobody's."""
+    before, after = poison.envelope.headers, letter.envelope.headers
+    added = contract.dead_letter.headers.values()
+    changed = [name for name, value in before.items() if name not in added and after.get(name) != value]
+    return changed + [
+        name for name in after if name not in before and name not in contract.infrastructure_headers
+    ]
+
+
+def _misstated(poison: Event, letter: Event, contract: Contract) -> list[str]:
+    """The headers that the DLQ added and that do not say what they must of the message."""
+    added, headers = contract.dead_letter.headers, letter.envelope.headers
+    wrong = [name for name in added.values() if name not in headers]
+    wrong += [
+        added["reason"]
+        for finding in musts(letter, contract)
+        if finding.where.removeprefix("headers.") == added["reason"]
+    ]
+    right = {added["origin"]: poison.topic}
+    if not isinstance(poison.envelope.payload, HashedPayload):
+        right[added["payload_hash"]] = decoded_digest(poison.envelope, contract)
+    return wrong + [name for name, text in right.items() if headers.get(name, text) != text]
+
+
+def dead_letter_misplaced(history: History, contract: Contract) -> list[Anomaly]:
+    """A dead letter on another topic than that of the environment and domain it came from (DLT-07)."""
+    found: list[Anomaly] = []
+    for poison, own in set_aside(history, contract):
+        if not has_a_dlq(poison.topic, contract):
+            continue
+        prefix, env, domain = poison.topic.split(".")[:3]
+        right = fill(contract.dead_letter.topic, {"prefix": prefix, "env": env, "domain": domain})
+        found += [
+            Anomaly(f"The dead letter should be on {right}, it is on {letter.topic}.", (poison, letter))
+            for letter in own
+            if letter.topic != right
+        ]
+    return found
+
+
+def dead_letter_unseen(history: History, contract: Contract) -> list[Anomaly]:
+    """A dead letter that a consumer of its DLQ topic never got, whatever is wrong with it (DLT-04).
+
+    It need not get another one with the same id or dedupe key (D23).
+    """
+    taken = [item for item in only(history, Operation.DELIVER) if is_dead_letter(item.topic, contract)]
+    got = {(item.actor, item.id, item.envelope.payload) for item in taken}
+    once = {(item.actor, name) for item in taken for name in _identities(item)}
+    return [
+        Anomaly(f"{actor} consumes the DLQ and never got this dead letter.", (poison, letter))
+        for poison, own in set_aside(history, contract)
+        if has_a_dlq(poison.topic, contract)
+        for letter in own
+        for actor, pattern in subscribed(history).items()
+        if matches(pattern, letter.topic)
+        and (actor, letter.id, letter.envelope.payload) not in got
+        and not any((actor, name) in once for name in _identities(letter))
+    ]
+
+
+def _identities(item: Event) -> list[str]:
+    """By what a consumer may take one message for another one's repeat."""
+    identified = "message_id" in item.envelope.headers
+    keyed = "dedupe_key" in item.envelope.headers
+    return [item.id] * identified + [dedupe_of(item)] * keyed
+
+
+def source_unacknowledged(history: History, _contract: Contract) -> list[Anomaly]:
+    """A backlog that is left when all was settled: something is handed out for ever (D25).
+
+    For scenarios that ask for the backlog last, after all had the time to be settled.
+    """
+    asked = only(history, Operation.BACKLOG)
+    if not asked or asked[-1].count == 0:
+        return []
+    left = asked[-1].count
+    return [Anomaly(f"{left} messages stayed unacknowledged when all was settled.", (asked[-1],))]
 
 
 def poison_retried(history: History, contract: Contract) -> list[Anomaly]:
     """Poison that was handed to the handler or counted as retried; no retry can mend it (D24)."""
     found: list[Anomaly] = []
-    buried, handed = letters(history, contract), defaultdict(list)
-    for item in only(history, Operation.DELIVER):
-        handed[item.topic, item.envelope.payload].append(item)
-    for poison in poison_of(history, contract):
-        again = handed[poison.topic, poison.envelope.payload]
+    buried = {id(poison): own for poison, own in set_aside(history, contract)}
+    for poison, again in _handed_out(history, contract):
+        before = poison.envelope.headers.get("retry_count", "0")
         counted = [
             letter
-            for letter in buried[poison.envelope.payload]
-            if letter.envelope.headers.get("retry_count", "0") != "0"
+            for letter in buried[id(poison)]
+            if letter is not poison and letter.envelope.headers.get("retry_count", "0") != before
         ]
         if again or counted:
             shown = (*again, *counted)[:2]
@@ -87,26 +165,44 @@ def poison_retried(history: History, contract: Contract) -> list[Anomaly]:
 
 
 def poison_delivered(history: History, contract: Contract) -> list[Anomaly]:
-    """Poison that was handed to the handler as if it could be read (D19)."""
-    handed = defaultdict(list)
-    for item in only(history, Operation.DELIVER):
-        handed[item.topic, item.id].append(item)
+    """Poison that was handed to the handler as if it could be processed, as it was or mended (D19).
+
+    Dead letters are for their consumers, whatever is wrong with them.
+    """
     return [
-        Anomaly("A message that cannot be decoded was handed to the handler.", (poison, item))
-        for poison in poison_of(history, contract)
-        for item in handed[poison.topic, poison.id]
+        Anomaly("A message that nobody can process was handed to the handler.", (poison, item))
+        for poison, handed in _handed_out(history, contract)
+        for item in handed
     ]
+
+
+def _handed_out(history: History, contract: Contract) -> list[tuple[Event, list[Event]]]:
+    """Poison that is no dead letter, with its deliveries: those of its id, else of its bytes."""
+    valid = {item.id for item in history if acknowledged(item) and not musts(item, contract)}
+    named, plain = defaultdict(list), defaultdict(list)
+    for item in only(history, Operation.DELIVER):
+        if item.id not in valid and not is_dead_letter(item.topic, contract):
+            named[item.id].append(item)
+            plain[_place(item)].append(item)
+    return [
+        (item, named[item.id] if item.id and item.id not in valid else plain[_place(item)])
+        for item in poison_of(history, contract)
+        if not is_dead_letter(item.topic, contract)
+    ]
+
+
+def _place(item: Event) -> tuple[str, bytes]:
+    return item.topic, item.envelope.payload
 
 
 def reason_wrong(history: History, contract: Contract) -> list[Anomaly]:
     """A dead letter whose reason code is not that of its poison: undecodable, or another violation (D25)."""
     rule = contract.dead_letter
     found: list[Anomaly] = []
-    buried = letters(history, contract)
-    for poison in poison_of(history, contract):
+    for poison, own in set_aside(history, contract):
         broken = {finding.requirement for finding in musts(poison, contract)}
         code = rule.codes["undecodable" if broken & rule.decode_requirements else "violation"]
-        for letter in buried[poison.envelope.payload]:
+        for letter in own if has_a_dlq(poison.topic, contract) else ():
             got = letter.envelope.headers.get(rule.headers["reason"], "none").partition(":")[0]
             if got != code:
                 found.append(Anomaly(f"The reason should be {code}, it is {got}.", (poison, letter)))

@@ -25,6 +25,8 @@ TOPICS_KEPT = 1 << 16
 def key_reordered(history: History, _contract: Contract) -> list[Anomaly]:
     """Two messages of one producer and key that a consumer first gets in the other order.
 
+    A key is one within an environment and a domain.
+
     Sample: publish a, publish b, deliver b, deliver a. A redelivery of what was seen is no reordering. What
     was never answered with certainty may have been stored late, so it has no place in the order; nor have
     two that were under way at once while something was disturbed.

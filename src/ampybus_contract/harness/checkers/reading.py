@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Headers
+from ampybus_contract.envelope.pattern import matches
 from ampybus_contract.harness.history import Anomaly, Event, HashedPayload, Operation, Outcome
 from ampybus_contract.validation import Finding, validate
 
@@ -198,6 +199,57 @@ def letters(history: History, contract: Contract) -> dict[bytes, list[Event]]:
         if is_dead_letter(item.topic, contract):
             found[item.envelope.payload].append(item)
     return found
+
+
+def has_a_dlq(topic: str, contract: Contract) -> bool:
+    """Whether the contract has a DLQ topic for what arrives on a topic, right or wrong (DLT-04, DLT-07).
+
+    It has none for an environment or a domain that it does not declare, and none for dead letters.
+    """
+    tokens = [*topic.split("."), "", "", ""]
+    domain = contract.domains.get(tokens[2])
+    declared = tokens[0] == contract.topic.prefix and tokens[1] in contract.topic.environments
+    return declared and domain is not None and domain.carries is None
+
+
+def due_letters(history: History, contract: Contract) -> list[Event]:
+    """What arrived broken and has to be set aside: it has a DLQ, and a consumer gets it.
+
+    A history that knows no subscription stands for one in which somebody consumes everything.
+    """
+    patterns = set(subscribed(history).values()) or {">"}
+    return [
+        item
+        for item in poison_of(history, contract)
+        if has_a_dlq(item.topic, contract) and any(matches(pattern, item.topic) for pattern in patterns)
+    ]
+
+
+def set_aside(history: History, contract: Contract) -> list[tuple[Event, list[Event]]]:
+    """Everything that arrived broken, each with its dead letters: those with its id and its bytes.
+
+    Where there are none, those with its id, or else with its bytes, that are nobody else's.
+    """
+    poisons = list(poison_of(history, contract))
+    stored = [item for item in only(history, Operation.STORE) if is_dead_letter(item.topic, contract)]
+    whole, by_id, by_bytes = defaultdict(list), defaultdict(list), defaultdict(list)
+    names = {_name(item) for item in poisons}
+    known = {item.id for item in history if item.operation in (Operation.PUBLISH, Operation.INJECT)}
+    for letter in stored:
+        if _name(letter) in names:
+            whole[_name(letter)].append(letter)
+        elif letter.id in known:
+            by_id[letter.id].append(letter)
+        else:
+            by_bytes[letter.envelope.payload].append(letter)
+    return [
+        (item, whole[_name(item)] or by_id[item.id or "none"] or by_bytes[item.envelope.payload])
+        for item in poisons
+    ]
+
+
+def _name(item: Event) -> tuple[str, bytes]:
+    return item.id, item.envelope.payload
 
 
 @lru_cache(1 << 16)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ampybus_contract.contract import Contract, default_contract
 from ampybus_contract.harness.mutants import (
+    arrivals,
     audit,
     backpressure,
     breadth,
@@ -21,6 +22,7 @@ from ampybus_contract.harness.mutants import (
     observability,
     ordering,
     pointers,
+    refusals,
     replay,
     retries,
     security,
@@ -31,12 +33,14 @@ from ampybus_contract.harness.mutants.build import Mutant
 
 CHAPTERS = (
     envelope,
+    refusals,
     topics,
     keys,
     ordering,
     idempotency,
     retries,
     dead_letters,
+    arrivals,
     large_payloads,
     pointers,
     observability,

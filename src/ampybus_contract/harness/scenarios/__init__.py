@@ -3,6 +3,11 @@
 from ampybus_contract.harness.scenarios.audit import captured, captured_letters, gap_and_double, tampered
 from ampybus_contract.harness.scenarios.backpressure import behind, held_handlers, slowed_producer
 from ampybus_contract.harness.scenarios.breadth import crossing, endings, repeats
+from ampybus_contract.harness.scenarios.broken import (
+    broken_arrivals,
+    broken_arrivals_everywhere,
+    broken_publishes,
+)
 from ampybus_contract.harness.scenarios.chaos import chaos
 from ampybus_contract.harness.scenarios.day import trading_day
 from ampybus_contract.harness.scenarios.dead_letters import poison
@@ -90,6 +95,9 @@ __all__ = [
     "after_the_window",
     "bad_topics",
     "behind",
+    "broken_arrivals",
+    "broken_arrivals_everywhere",
+    "broken_publishes",
     "busy",
     "captured",
     "captured_letters",
