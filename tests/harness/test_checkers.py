@@ -335,3 +335,8 @@ def test_a_refusal_that_another_try_makes_good_is_no_gap() -> None:
     refused, taken = published(A, Outcome.FAIL), published(A)
     assert checkers.refused_valid([*refused, *taken], CONTRACT) == []
     assert len(checkers.refused_valid([*refused, *published(B)], CONTRACT)) == 1
+
+
+def test_a_refusal_that_was_tried_again_and_taken_is_no_lie() -> None:
+    history = [*published(A, Outcome.FAIL), *published(A), stored(A)]
+    assert checkers.definite_but_stored(history, CONTRACT) == []

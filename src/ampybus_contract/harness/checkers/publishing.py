@@ -117,15 +117,23 @@ def broken_on_wire(select: Callable[[Contract], Iterable[str]]) -> Checker:
 
 
 def definite_but_stored(history: History, contract: Contract) -> list[Anomaly]:
-    """A publish that was reported as surely failed although the message is on the wire (D22)."""
+    """A publish that was reported as surely failed although the message is on the wire (D22).
+
+    One that was tried again, and taken or left open then, may be there for that reason.
+    """
     stored = {item.id: item for item in only(history, Operation.STORE)}
+    published = only(history, Operation.PUBLISH)
+    again = {item.id for item in published if item.outcome in (Outcome.OK, Outcome.INFO)}
     return [
         Anomaly(
             f"The publish was reported as surely failed, but it is stored: {item.error}",
             (item, stored[item.id]),
         )
-        for item in only(history, Operation.PUBLISH)
-        if item.outcome is Outcome.FAIL and item.id in stored and not musts(item, contract)
+        for item in published
+        if item.outcome is Outcome.FAIL
+        and item.id in stored
+        and item.id not in again
+        and not musts(item, contract)
     ]
 
 
