@@ -61,7 +61,7 @@ def history_of(mutant: Mutant) -> list[Event]:
 
     source = MemorySource()
     place = furnished(source.stream(), False)
-    return source.run(play(CONTRACT, make, place, scenario, 1, 5.0, Breadth.EACH))
+    return source.run(play(CONTRACT, make, place, scenario, 1, 5.0, breadth=Breadth.EACH))
 
 
 def named(mutant: Mutant) -> checkers.Checker:

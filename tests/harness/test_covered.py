@@ -45,7 +45,7 @@ def played(scenario: Scenario, breadth: Breadth, seed: int = 1) -> list[Event]:
 
     source = MemorySource()
     place = furnished(source.stream(), False)
-    return source.run(play(CONTRACT, make, place, scenario, seed, 5.0, breadth))
+    return source.run(play(CONTRACT, make, place, scenario, seed, 5.0, breadth=breadth))
 
 
 def tried(history: list[Event]) -> list[Envelope]:

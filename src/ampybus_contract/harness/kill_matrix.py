@@ -26,8 +26,6 @@ REAL_PATIENCE_SECONDS = 1.0
 RECOVERY_SECONDS = 8
 BOMB_SHARE = 16
 MUST = "MUST"
-BROAD = frozenset({"DAY-01", "DLQ-13", "ENV-10", "IDM-09"})
-"""The checks that play the whole contract."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,15 +190,8 @@ def control(contract: Contract, place: Ground) -> dict[str, Verdict]:
 
 
 def kill(contract: Contract, place: Ground, mutant: Mutant, alone: bool = False) -> Kill:
-    """Judge a mutant by its own check and by all that the ground shows, or with ``alone`` by its own only.
-
-    Checks that play the whole contract would fail for nearly every mutant; they judge their own ones only.
-    """
-    checks = [
-        check
-        for check in contract.judged
-        if place.shows(check, contract) and not alone and check not in BROAD
-    ]
+    """Judge a mutant by its own check and by all that the ground shows, or with ``alone`` by its own only."""
+    checks = [check for check in contract.judged if place.shows(check, contract) and not alone]
     other: dict[str, Scenario | Scheduled] = (
         {} if mutant.scenario is None else {mutant.check: mutant.scenario}
     )

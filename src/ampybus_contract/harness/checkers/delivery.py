@@ -12,6 +12,7 @@ from ampybus_contract.harness.checkers.reading import (
     History,
     acknowledged,
     dedupe_of,
+    has_a_dlq,
     is_dead_letter,
     letters,
     musts,
@@ -124,10 +125,14 @@ def cross_env(history: History, contract: Contract) -> list[Anomaly]:
     found: list[Anomaly] = []
     buried = letters(history, contract)
     for poison in poison_of(history, contract):
+        if not has_a_dlq(poison.topic, contract):
+            continue
         env = poison.topic.split(".")[1]
         found += [
             Anomaly(f"A message of {env} was dead-lettered into another environment.", (poison, letter))
             for letter in buried[poison.envelope.payload]
-            if letter.topic.split(".")[1] != env
+            if has_a_dlq(poison.topic, contract)
+            and letter.id == poison.id
+            and letter.topic.split(".")[1] != env
         ]
     return found

@@ -10,6 +10,7 @@ from ampybus_contract.harness.checkers.reading import (
     differing,
     fetched,
     first_published,
+    is_dead_letter,
     musts,
     only,
     taken,
@@ -38,13 +39,14 @@ def unknown_header_changed(history: History, contract: Contract) -> list[Anomaly
 
 
 def required_header_missing(history: History, contract: Contract) -> list[Anomaly]:
-    """A delivery without a header that the contract requires."""
+    """A delivery, of anything but a dead letter, without a header that the contract requires."""
     required = [name for name, rule in contract.headers.items() if rule.required]
     published = first_published(history)
     return [
         Anomaly(f"A required header did not arrive: {', '.join(gone)}.", (*published.get(item.id, ()), item))
         for item in only(history, Operation.DELIVER)
-        if (gone := [name for name in required if name not in item.envelope.headers])
+        if not is_dead_letter(item.topic, contract)
+        and (gone := [name for name in required if name not in item.envelope.headers])
     ]
 
 

@@ -10,12 +10,14 @@ from ampybus_contract.harness.history import Anomaly, Event, Operation
 def duplicate_effect(history: History, contract: Contract) -> list[Anomaly]:
     """One message id whose effect one consumer group applied more than once. Sample: effect a, effect a.
 
-    A dead letter is told apart from its message.
+    Dead letters are no messages of their own.
     """
-    first: dict[tuple[str, str, bool], Event] = {}
+    first: dict[tuple[str, str], Event] = {}
     found: list[Anomaly] = []
     for item in only(history, Operation.EFFECT):
-        earlier = first.setdefault((item.actor, item.id, is_dead_letter(item.topic, contract)), item)
+        if is_dead_letter(item.topic, contract):
+            continue
+        earlier = first.setdefault((item.actor, item.id), item)
         if earlier is not item:
             found.append(
                 Anomaly("One message took effect twice: an order would be applied twice.", (earlier, item))
@@ -23,11 +25,13 @@ def duplicate_effect(history: History, contract: Contract) -> list[Anomaly]:
     return found
 
 
-def dedupe_repeated(history: History, _contract: Contract) -> list[Anomaly]:
+def dedupe_repeated(history: History, contract: Contract) -> list[Anomaly]:
     """One dedupe key of an environment and domain whose effect a group applied more than once (D23)."""
     first: dict[tuple[str, str], Event] = {}
     found: list[Anomaly] = []
     for item in only(history, Operation.EFFECT):
+        if is_dead_letter(item.topic, contract):
+            continue
         earlier = first.setdefault((item.actor, dedupe_of(item)), item)
         if earlier is not item:
             sentence = "Two messages with one dedupe key took effect: one order was placed twice."

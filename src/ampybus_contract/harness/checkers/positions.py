@@ -71,7 +71,9 @@ def _first(history: History, places: Places, contract: Contract) -> Iterator[tup
     for item in only(history, Operation.DELIVER):
         name = (item.actor, item.topic, item.id)
         known = places.get((item.topic, item.id))
-        replayed = contract.replay.header in item.envelope.headers
+        replayed = contract.replay.header in item.envelope.headers and (
+            known is None or contract.replay.header not in known[1].envelope.headers
+        )
         if name not in seen and known is not None and not replayed:
             seen.add(name)
             yield item, known[0]

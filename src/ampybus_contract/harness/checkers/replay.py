@@ -229,7 +229,18 @@ def live_disturbed(history: History, contract: Contract) -> list[Anomaly]:
 
 
 def _replayed(history: History, contract: Contract) -> list[Event]:
-    return [item for item in only(history, Operation.DELIVER) if _is_replayed(item, contract)]
+    """What was handed over for a request; a message that somebody published so is none."""
+    own = {
+        item.id
+        for operation in (Operation.PUBLISH, Operation.INJECT)
+        for item in only(history, operation)
+        if contract.replay.header in item.envelope.headers
+    }
+    return [
+        item
+        for item in only(history, Operation.DELIVER)
+        if _is_replayed(item, contract) and item.id not in own
+    ]
 
 
 def _is_replayed(item: Event, contract: Contract) -> bool:

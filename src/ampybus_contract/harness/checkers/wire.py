@@ -11,6 +11,7 @@ from ampybus_contract.harness.checkers.reading import (
     History,
     differing,
     first_published,
+    has_a_dlq,
     is_dead_letter,
     only,
     span_headers,
@@ -95,7 +96,7 @@ def _differs(origin: Event, letter: Event, contract: Contract) -> str:
 def _misplaced(origin: Event, letter: Event, contract: Contract) -> str:
     rule, headers = contract.dead_letter, letter.envelope.headers
     parts = dict(zip(("prefix", "env", "domain"), origin.topic.split("."), strict=False))
-    if parts.get("domain") in contract.domains and letter.topic != (place := fill(rule.topic, parts)):
+    if has_a_dlq(origin.topic, contract) and letter.topic != (place := fill(rule.topic, parts)):
         return f"The dead letter is on {letter.topic}, it belongs on {place}."
     if headers.get(rule.headers["origin"]) != origin.topic:
         return f"The dead letter names {headers.get(rule.headers['origin'])!r} as the topic it came from."
@@ -106,7 +107,8 @@ def _misplaced(origin: Event, letter: Event, contract: Contract) -> str:
 
 def _altered(origin: Event, letter: Event, contract: Contract) -> str:
     packed = _packed(origin, letter, contract)
-    if names := [name for name in differing(origin, letter, contract) if name not in packed]:
+    free = {*packed, *contract.dead_letter.headers.values()}
+    if names := [name for name in differing(origin, letter, contract) if name not in free]:
         return f"The dead letter differs from the message in: {', '.join(names)}."
     if origin.envelope.payload != letter.envelope.payload and not packed:
         return "The dead letter has other bytes than the message."

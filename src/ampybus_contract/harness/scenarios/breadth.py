@@ -10,13 +10,15 @@ from dataclasses import replace
 from ampybus_contract.bindings.protocol import Settlement
 from ampybus_contract.envelope import Envelope, Topic
 from ampybus_contract.envelope.pattern import matches
+from ampybus_contract.harness.breadth import Breadth
 from ampybus_contract.harness.history import RAISED
 from ampybus_contract.harness.stage import Stage
 from ampybus_contract.harness.variety import Drawn, Variety
 
 PRODUCERS = 8
 TWIN_EVERY = 3
-PAIRS = 2
+STRENGTHS = {Breadth.FEW: 1, Breadth.EACH: 2, Breadth.EVERY: 3}
+"""In how many factors at once each combination of values appears."""
 ROUNDS = 2
 LONGEST = 20.0
 FORGETTING = 2_600
@@ -38,15 +40,24 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
 
 
 async def crossing(stage: Stage) -> None:
-    """Envelopes in which each pair of values of all factors appears, and groups by pattern and by topic."""
+    """Envelopes in which each pair of values of all factors appears, and groups by pattern and by topic.
+
+    With a small breadth each value, with the largest each triple.
+    """
     variety = Variety(stage.contract, stage.workload.seed)
-    drawn = list(variety.envelopes(PAIRS))
+    drawn = list(variety.envelopes(STRENGTHS[stage.breadth]))
     made = list(_with_twins(variety, drawn))
     groups = dict(_patterns(stage, made))
     for group, pattern in groups.items():
         await stage.subscribe(pattern, group)
     await publish_side_by_side(stage, made)
     await all_applied(stage, groups, made)
+
+
+def environments(stage: Stage) -> Sequence[str]:
+    """All environments of the contract, or where little is to be played the last two."""
+    found = stage.contract.topic.environments
+    return found[-2:] if stage.breadth is Breadth.FEW else found
 
 
 async def publish_side_by_side(stage: Stage, made: Sequence[Envelope]) -> None:
@@ -104,12 +115,12 @@ async def endings(stage: Stage) -> None:
     plan = _Plan(stage)
     groups: dict[str, str] = {}
     for place, domain in enumerate(variety.domains):
-        for turn, env in enumerate(stage.contract.topic.environments):
+        for turn, env in enumerate(environments(stage)):
             first = variety.any_of(domain, env)
             pattern = ".".join([*first.topic.split(".")[:4], ">"])
             groups[f"{env} {domain} consumer"] = pattern
             await stage.subscribe(pattern, f"{env} {domain} consumer", answer=plan.answer)
-            if (place + turn) % len(stage.contract.topic.environments) == 0:
+            if (place + turn) % len(environments(stage)) == 0:
                 groups[f"{env} {domain} archive"] = pattern
                 await stage.subscribe(pattern, f"{env} {domain} archive")
             for ending in ENDINGS:
@@ -186,7 +197,7 @@ async def repeats(stage: Stage) -> None:
     where they are nobody's repeat. Two groups take them.
     """
     variety = Variety(stage.contract, stage.workload.seed)
-    envs = stage.contract.topic.environments
+    envs = environments(stage)
     groups: dict[str, str] = {}
     made: list[Envelope] = []
     for domain in variety.domains:
@@ -206,7 +217,8 @@ async def repeats(stage: Stage) -> None:
     elsewhere = _elsewhere(variety, made, envs)
     await stage.publish(*elsewhere)
     await all_applied(stage, groups, elsewhere)
-    others = [_filler(variety, stage) for _ in range(FORGETTING if stage.virtual else FEW)]
+    many = stage.virtual and stage.breadth is not Breadth.FEW
+    others = [_filler(variety, stage) for _ in range(FORGETTING if many else FEW)]
     await publish_side_by_side(stage, others)
     await all_applied(stage, groups, others)
     if stage.virtual:

@@ -12,6 +12,7 @@ from ampybus_contract.bindings.protocol import Settlement
 from ampybus_contract.brokers.levers import Clock
 from ampybus_contract.envelope import Envelope, Topic
 from ampybus_contract.envelope.instant import instant_text
+from ampybus_contract.harness.breadth import Breadth
 from ampybus_contract.harness.history import RAISED
 from ampybus_contract.harness.scenarios.breadth import all_applied, answered, publish_side_by_side
 from ampybus_contract.harness.stage import Stage
@@ -54,7 +55,8 @@ class _Day:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.variety = Variety(stage.contract, stage.workload.seed)
-        self.count = SIMULATED if stage.virtual else REAL
+        small = stage.breadth is Breadth.FEW or not stage.virtual
+        self.count = REAL if small else SIMULATED
         self.templates = {
             (domain, env): [self._template(domain, env) for _ in range(TEMPLATES)]
             for domain in self.variety.domains
