@@ -92,4 +92,6 @@ def _overtaken(history: History) -> Iterator[tuple[Event, Event]]:
 
 
 def _priority(item: Event, contract: Contract) -> int:
-    return contract.domains[item.topic.split(".")[2]].priority
+    """The priority of a message's domain; the lowest where its topic names none."""
+    rule = contract.domains.get("".join(item.topic.split(".")[2:3]))
+    return min(one.priority for one in contract.domains.values()) if rule is None else rule.priority

@@ -241,7 +241,7 @@ def other_key_blocked(history: History, contract: Contract) -> list[Anomaly]:
         elif item.operation is Operation.DELIVER:
             began.setdefault(item.id, position)
         elif item.operation is Operation.EFFECT:
-            held.append((began[item.id], position, item))
+            held.append((began.get(item.id, position), position, item))
     start, end, blocker = max(held, key=lambda hold: hold[1] - hold[0], default=(0, 0, None))
     if blocker is None:
         return []

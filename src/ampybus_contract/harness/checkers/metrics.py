@@ -16,6 +16,7 @@ from ampybus_contract.harness.history import Anomaly, Event, Operation, Outcome
 
 Labels = frozenset[tuple[str, str]]
 LAG = "lag"
+FAMILY = ("prefix", "env", "domain", "version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,9 @@ def _expected(
     """For each set of labels: at least, at most, and what counts."""
     found: dict[Labels, tuple[int, int, list[Event]]] = {}
     for item, topic, code in _counted(history, rule.measures, contract):
-        tokens = dict(zip(("prefix", "env", "domain", "version"), topic.split("."), strict=False))
+        tokens = dict(
+            zip(("prefix", "env", "domain", "version"), [*topic.split("."), *[""] * 4], strict=False)
+        )
         parts = {**tokens, "producer": item.envelope.headers.get("producer", ""), "consumer": item.actor}
         labels = frozenset(
             (name, code if (form := contract.labels[name].form) is None else fill(form, parts))

@@ -110,7 +110,7 @@ def replay_outside_scope(history: History, contract: Contract) -> list[Anomaly]:
     found: list[Anomaly] = []
     for request, item in _answers(history, contract):
         asked = _asked(request, contract)
-        other = item.topic.split(".")[2] != asked.domain
+        other = item.topic.split(".")[2:3] != [asked.domain]
         if other or (asked.scope not in ALL_KEYS and item.key != asked.scope):
             found.append(
                 Anomaly(f"A record of {item.key} was replayed, which nobody asked for.", (request, item))
@@ -123,7 +123,7 @@ def replay_cross_env(history: History, contract: Contract) -> list[Anomaly]:
     return [
         Anomaly("A record of another environment was replayed.", (request, item))
         for request, item in _answers(history, contract)
-        if request.topic.split(".")[1] != item.topic.split(".")[1]
+        if request.topic.split(".")[1:2] != item.topic.split(".")[1:2]
     ]
 
 
@@ -287,7 +287,10 @@ def _time_of(item: Event, contract: Contract) -> str:
 
 def _in_window(request: Event, item: Event, contract: Contract) -> bool:
     asked, rule = _asked(request, contract), contract.replay.window
-    at = nanoseconds(_time_of(item, contract))
+    try:
+        at = nanoseconds(_time_of(item, contract))
+    except ValueError:
+        return False
     after = before = True
     if asked.HasField("start"):
         start = asked.start.ToNanoseconds()
@@ -301,7 +304,7 @@ def _in_window(request: Event, item: Event, contract: Contract) -> bool:
 def _asked_for(request: Event, item: Event, contract: Contract) -> bool:
     """Whether a request asks for a record."""
     asked = _asked(request, contract)
-    _, env, domain, version, subtopic = item.topic.split(".", 4)
+    _, env, domain, version, subtopic = [*item.topic.split(".", 4), *[""] * 5][:5]
     if (env, domain, version) != (request.topic.split(".")[1], asked.domain, asked.version):
         return False
     if asked.subject_pattern and not matches(asked.subject_pattern, item.topic):
