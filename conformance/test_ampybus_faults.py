@@ -36,7 +36,7 @@ def test_seeded_faults_break_no_rule(ampybus: ConformanceCheck) -> None:
         checkers.effect_reordered,
         checkers.header_changed,
         checkers.payload_changed,
-        checkers.definite_but_stored,
+        checkers.refused_at_last_but_stored,
         checkers.id_invented,
         checkers.dlq_lost,
         checkers.poison_delivered,

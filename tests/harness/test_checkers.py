@@ -339,4 +339,10 @@ def test_a_refusal_that_another_try_makes_good_is_no_gap() -> None:
 
 def test_a_refusal_that_was_tried_again_and_taken_is_no_lie() -> None:
     history = [*published(A, Outcome.FAIL), *published(A), stored(A)]
-    assert checkers.definite_but_stored(history, CONTRACT) == []
+    assert checkers.refused_at_last_but_stored(history, CONTRACT) == []
+    lied = [*published(A, Outcome.FAIL), stored(A)]
+    assert (
+        checkers.refused_at_last_but_stored(lied, CONTRACT)
+        == checkers.definite_but_stored(lied, CONTRACT)
+        != []
+    )

@@ -117,24 +117,26 @@ def broken_on_wire(select: Callable[[Contract], Iterable[str]]) -> Checker:
 
 
 def definite_but_stored(history: History, contract: Contract) -> list[Anomaly]:
-    """A publish that was reported as surely failed although the message is on the wire (D22).
-
-    One that was tried again, and taken or left open then, may be there for that reason.
-    """
+    """A publish that was reported as surely failed although the message is on the wire (D22)."""
     stored = {item.id: item for item in only(history, Operation.STORE)}
-    published = only(history, Operation.PUBLISH)
-    again = {item.id for item in published if item.outcome in (Outcome.OK, Outcome.INFO)}
     return [
         Anomaly(
             f"The publish was reported as surely failed, but it is stored: {item.error}",
             (item, stored[item.id]),
         )
-        for item in published
-        if item.outcome is Outcome.FAIL
-        and item.id in stored
-        and item.id not in again
-        and not musts(item, contract)
+        for item in only(history, Operation.PUBLISH)
+        if item.outcome is Outcome.FAIL and item.id in stored and not musts(item, contract)
     ]
+
+
+def refused_at_last_but_stored(history: History, contract: Contract) -> list[Anomaly]:
+    """As ``definite_but_stored``, where no other try of the same message was taken or left open (D22).
+
+    One that was tried again may be there for that reason.
+    """
+    published = only(history, Operation.PUBLISH)
+    again = {item.id for item in published if item.outcome in (Outcome.OK, Outcome.INFO)}
+    return [item for item in definite_but_stored(history, contract) if item.events[0].id not in again]
 
 
 def id_invented(history: History, _contract: Contract) -> list[Anomaly]:
