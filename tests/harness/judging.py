@@ -8,7 +8,7 @@ from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.bindings.transport import Transport
 from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import default_contract
-from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge
+from ampybus_contract.harness.judge import PATIENCE_SECONDS, Judge, whole
 from ampybus_contract.harness.kill_matrix import impatient
 from ampybus_contract.harness.mutants import Mutant, mutants
 from ampybus_contract.harness.schedules import Scenario, Scheduled
@@ -28,11 +28,8 @@ def verdict(
     scenario: Scenario | Scheduled | None = None,
 ) -> Verdict:
     suite = SUITES[check]
-    return (
-        Judge(CONTRACT, broker, factory, 1, patience=patience)
-        .judge(check, scenario or suite.scenario, suite.checkers)
-        .verdict
-    )
+    judge = Judge(CONTRACT, broker, factory, 1, patience=patience)
+    return whole(judge.judge(check, scenario or suite.scenario, suite.checkers)).verdict
 
 
 def broken(mutant: Mutant, transport: type[Transport]) -> Callable[[], ReferenceBinding]:

@@ -63,7 +63,7 @@ INVARIANTS = (
     Invariant(ordering.effect_reordered, "ORD-03"),
     Invariant(idempotency.duplicate_effect, "IDM-01"),
     Invariant(idempotency.dedupe_repeated, "IDM-02"),
-    Invariant(publishing.definite_but_stored, "FLT-06"),
+    Invariant(publishing.refused_at_last_but_stored, "FLT-06"),
     Invariant(handling.attempts_exceeded, "DLQ-01"),
     Invariant(handling.failure_abandoned, "DLQ-01"),
     Invariant(wire.letter_differs, "DLQ-03"),
