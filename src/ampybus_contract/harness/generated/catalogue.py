@@ -12,13 +12,41 @@ from ampybus_contract.bindings.transport import Transport
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import TargetError
-from ampybus_contract.harness.generated import deliveries, publishing, wire
-from ampybus_contract.harness.generated.fault import ENVELOPE, Fault, Strike, Tell, Trigger
+from ampybus_contract.harness.generated import (
+    checkpoints,
+    deliveries,
+    effects,
+    flow,
+    letters,
+    pointers,
+    publishing,
+    replays,
+    retries,
+    sessions,
+    spans,
+    telemetry,
+    wire,
+)
+from ampybus_contract.harness.generated.fault import ANY, ENVELOPE, Fault, Strike, Tell, Trigger
 from ampybus_contract.harness.generated.triggers import ALWAYS, triggers
 from ampybus_contract.harness.generated.witnesses import broken, plain, witnesses
 from ampybus_contract.harness.mutants.build import Build
 
-PLACES = (wire, publishing, deliveries)
+PLACES = (
+    publishing,
+    wire,
+    deliveries,
+    retries,
+    effects,
+    letters,
+    replays,
+    checkpoints,
+    pointers,
+    telemetry,
+    spans,
+    sessions,
+    flow,
+)
 COMMON = frozenset({ALWAYS, "domain", "tier", "env", "group", "restarted", "attempt", "every", "again"})
 RARE = 4
 LOG = logging.getLogger(__name__)
@@ -126,7 +154,7 @@ class Catalogue:
         if lacking:
             return f"{fault.name} happens where no {lacking[0]} is known"
         for unfit, reason in fault.unfit:
-            if unfit in (trigger.kind, trigger.name):
+            if unfit in (ANY, trigger.kind, trigger.name):
                 return reason
         return self._unseen(fault, trigger) if ENVELOPE in fault.facts else None
 

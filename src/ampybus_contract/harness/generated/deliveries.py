@@ -88,7 +88,6 @@ def _answers(place: str) -> Iterator[Fault]:
         ("alter", "answer.retry", "rejects what asks for a retry", partial(_answered, {RETRY: REJECT})),
         ("ignore", "raised", "takes a handler that raises for done", partial(_caught, OK)),
         ("alter", "raised", "rejects what a handler raises for", partial(_caught, REJECT)),
-        ("ignore", "no_answer", "takes a handler without an answer for done", _nothing_said),
     ):
         yield Fault(place, operator, subject, says, "Retry and DLQ", TRIED, partial(_by, place, wrapper))
 
@@ -116,10 +115,6 @@ async def _caught(instead: Settlement, handler: Method, envelope: Envelope) -> A
         return await handler(envelope)
     except Exception:
         return instead
-
-
-async def _nothing_said(handler: Method, envelope: Envelope) -> Any:
-    return await handler(envelope) or OK
 
 
 async def _late(seconds: float, handler: Method, envelope: Envelope) -> Any:

@@ -25,6 +25,7 @@ OWN = Path(__file__).parent
 NEIGHBOURS = tuple(OWN.parent.parent / name for name in ("bindings", "brokers", "harness"))
 MARKER = "started"
 
+ANY = "*"
 ENVELOPE, GROUP, ATTEMPT, BUSY = "envelope", "group", "attempt", "busy"
 MESSAGE = frozenset({ENVELOPE})
 CONSUMED = frozenset({ENVELOPE, GROUP})
@@ -87,7 +88,7 @@ class Fault:
     its subject. ``facts`` is what a moment there knows. ``shows`` tells whether the fault can show with a
     message; None where it can with any. ``requirement`` is the one that must be broken by a message for the
     fault to show, or empty. ``unfit`` has triggers, by kind or name, with which it breaks
-    nothing, and the reason.
+    nothing, and the reason; ``ANY`` stands for all of them.
     """
 
     place: str
@@ -109,7 +110,8 @@ class Fault:
     @property
     def family(self) -> str:
         """Place, operator, and what sort of subject it is: what a sample is spread over."""
-        return f"{self.place}.{self.operator}.{self.subject.split('.')[0]}"
+        sort = self.subject.split(".")[0]
+        return f"{self.place}.{self.operator}.{'header' if sort.startswith('unknown') else sort}"
 
 
 class Strike:

@@ -19,6 +19,9 @@ MORE = 40
 KIB = 1024
 SIZES = (128 * KIB - 1, 128 * KIB, 128 * KIB + 1, 80 * KIB)
 LARGE = 600 * KIB
+OPEN = "none_allowed"
+NEWER_FIELD = b"\xfa\x7f\x01x"
+"""A field that no type has: a newer producer may send it where fields are not closed."""
 OPTIONAL = ("retry_count", "replay_request_id", "schema_hash")
 FREE = ("producer", "source", "run_id")
 TIMES = ("2024-02-29T00:00:00Z", "2009-12-31T23:59:59.120Z", "2025-09-05T19:31:01.123456789Z")
@@ -56,6 +59,9 @@ def _of_shape(contract: Contract, maker: EnvelopeMaker, shape: Shape, number: in
         large = maker.make(shape, trial(number), Wish(size=LARGE, packed=True))
         payload = stored(large.plain, len(large.plain) + KIB)
         yield Envelope(large.envelope.topic, large.envelope.headers, payload)
+        if contract.domains[shape.domain].personal_data == OPEN:
+            newer = maker.make(shape, trial(number), Wish()).envelope
+            yield Envelope(newer.topic, newer.headers, newer.payload + NEWER_FIELD)
 
 
 def _furnished(contract: Contract, item: Envelope, number: int) -> Envelope:
