@@ -15,10 +15,11 @@ from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.pattern import matches
 from ampybus_contract.harness.generated.changes import Changing, changes
 from ampybus_contract.harness.generated.classes import known
-from ampybus_contract.harness.generated.fault import CONSUMED, TRIED, Change, Fault, Strike
+from ampybus_contract.harness.generated.fault import ANY, CONSUMED, TRIED, Change, Fault, Strike
 from ampybus_contract.harness.generated.groups import each_group
 from ampybus_contract.harness.generated.publishing import CHAPTER_OF, breakable, musts
 from ampybus_contract.harness.generated.wire import unordered
+from ampybus_contract.harness.generated.witnesses import broken
 
 Method = Callable[..., Any]
 OK, RETRY, REJECT = Settlement.OK, Settlement.RETRY, Settlement.REJECT
@@ -26,6 +27,7 @@ ENTRIES = {"delivery": "subscribe", "replay": "take_replays", "checkpoint": "res
 CHAPTERS = {"delivery": "Envelope", "replay": "Replay", "checkpoint": "Replay", "retry": "Retry and DLQ"}
 LATE_SECONDS = 0.4
 LONG_SECONDS = 35.0
+SLOW_SECONDS = (1, 10, 40)
 
 
 def faults(contract: Contract) -> Iterator[Fault]:
@@ -36,6 +38,7 @@ def faults(contract: Contract) -> Iterator[Fault]:
                 yield _changing(place, item)
         yield from _answers(place)
     yield from _flows(contract)
+    yield from _unclaimed()
     for name in breakable(contract):
         yield Fault(
             "delivery",
@@ -46,7 +49,18 @@ def faults(contract: Contract) -> Iterator[Fault]:
             CONSUMED,
             partial(_hand_over_broken, name),
             requirement=name,
+            unfit=_handed_anyway(contract, name),
         )
+
+
+def _handed_anyway(contract: Contract, name: str) -> tuple[tuple[str, str], ...]:
+    """Why a binding that keeps the contract may hand over what breaks a requirement, too."""
+    domains = {one.topic.split(".")[2] for one in broken(contract, name) if one.topic.count(".") > 1}
+    if domains <= {one for one, rule in contract.domains.items() if rule.carries}:
+        return ((ANY, "a letter is handed over as it is (D25)"),)
+    if name == contract.payload.requirements["sent"]:
+        return ((ANY, "what arrived was not too large for the broker"),)
+    return ()
 
 
 def _changing(place: str, item: Changing) -> Fault:
@@ -122,6 +136,14 @@ async def _late(seconds: float, handler: Method, envelope: Envelope) -> Any:
     return await handler(envelope)
 
 
+async def _impatient(seconds: float, handler: Method, envelope: Envelope) -> Any:
+    try:
+        async with asyncio.timeout(seconds):
+            return await handler(envelope)
+    except TimeoutError:
+        return OK
+
+
 async def _never(handler: Method, envelope: Envelope) -> Any:
     await asyncio.Event().wait()
 
@@ -138,6 +160,10 @@ def _flows(contract: Contract) -> Iterator[Fault]:
     long = partial(_by, "delivery", partial(_late, LONG_SECONDS))
     said = f"keeps a message for {LONG_SECONDS} s before it hands it over"
     yield Fault("delivery", "delay", "long", said, "Faults", TRIED, long, unfit=objectives)
+    for seconds in SLOW_SECONDS:
+        slow = partial(_by, "delivery", partial(_impatient, seconds))
+        said = f"takes a handler that needs more than {seconds} s for done"
+        yield Fault("delivery", "cut", f"slow_handler.{seconds}_s", said, "Faults", TRIED, slow)
     stuck = partial(_by, "delivery", _never)
     yield Fault("delivery", "drop", "stuck", "holds a message for ever", "Faults", TRIED, stuck)
     said = "hands over each message with the payload of the one before"
@@ -159,6 +185,45 @@ def _flows(contract: Contract) -> Iterator[Fault]:
         install = partial(_widened, token, wide)
         said = f"hands over what is outside a subscription in its {subject}"
         yield Fault("delivery", "ignore", f"pattern.{subject}", said, "Topics", CONSUMED, install)
+
+
+class Modest(ReferenceBinding):
+    """Claims nothing beyond publish and subscribe, which lifts no duty of these two."""
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """None."""
+        return frozenset()
+
+
+def _unclaimed() -> Iterator[Fault]:
+    """Faults against what every binding owes (D43), in one that claims nothing."""
+    for operator, subject, says, install in (
+        ("delay", "acknowledged_first", "acknowledges before the handler is called", _acknowledged_first),
+        ("drop", "message", "takes messages for done without a handler", partial(_by, "delivery", _dropped)),
+        ("drop", "stuck", "holds a message for ever", partial(_by, "delivery", _never)),
+        (
+            "ignore",
+            "raised",
+            "takes a handler that raises for done",
+            partial(_by, "delivery", partial(_caught, OK)),
+        ),
+        (
+            "ignore",
+            "answer.retry",
+            "takes the answer 'retry' for done",
+            partial(_by, "delivery", partial(_answered, {RETRY: OK})),
+        ),
+        ("reorder", "lanes", "handles messages of one key side by side", _side_by_side),
+    ):
+        said = f"claims nothing, and {says}"
+        modest = partial(_modest, install)
+        yield Fault("delivery", operator, f"unclaimed.{subject}", said, "Idempotency", CONSUMED, modest)
+
+
+def _modest(install: Callable[..., None], strike: Strike, binding: ReferenceBinding) -> None:
+    binding.__class__ = Modest
+    install(strike, binding)
 
 
 def _previous(strike: Strike, binding: ReferenceBinding) -> None:
@@ -250,7 +315,8 @@ def _widened(token: int, wide: str, strike: Strike, binding: ReferenceBinding) -
 
     async def subscribe(method: Method, subscription: Subscription, handler: Any) -> None:
         tokens = subscription.pattern.split(".")
-        tokens[token : token + 1] = [wide]
+        if token < len(tokens) - (tokens[-1] == ">"):
+            tokens[token : token + 1] = [wide]
         pattern = ".".join(tokens[: token + 1] if wide == ">" else tokens)
 
         async def handle(envelope: Envelope) -> Any:

@@ -10,7 +10,6 @@ from typing import Any
 
 from ampybus_contract.bindings.protocol import Endpoint
 from ampybus_contract.bindings.reference import ReferenceBinding
-from ampybus_contract.bindings.transport import nothing
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.envelope.digest import sha256_of
@@ -21,6 +20,7 @@ from ampybus_contract.harness.generated.wire import background
 
 CHAPTER = "Idempotency"
 MARK = "\0"
+WRITTEN_SECONDS = 1.0
 Method = Callable[..., Any]
 Rename = Callable[[list[str], Envelope], list[str]]
 LIMITS = (16, 512, 2_000)
@@ -281,15 +281,21 @@ def _at_stop(strike: Strike, binding: ReferenceBinding) -> None:
 
 def _after_ack(strike: Strike, binding: ReferenceBinding) -> None:
     def patch(group: Any) -> None:
-        def settled(method: Method, incoming: Any) -> None:
-            if strike(incoming.envelope, group.name):
-                background(incoming.ack())
-                incoming.ack = nothing
-            method(incoming)
+        async def keep(method: Method) -> None:
+            last = group.last
+            if last is not None and strike(last, group.name):
+                background(_late(method, WRITTEN_SECONDS))
+            else:
+                await method()
 
-        strike.around(group, "_settled", settled)
+        strike.around(group, "_keep", keep)
 
     each_group(binding, patch)
+
+
+async def _late(method: Method, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    await method()
 
 
 def _before_handler(strike: Strike, binding: ReferenceBinding) -> None:

@@ -24,6 +24,8 @@ Install = Callable[["Strike", ReferenceBinding], None]
 OWN = Path(__file__).parent
 NEIGHBOURS = tuple(OWN.parent.parent / name for name in ("bindings", "brokers", "harness"))
 MARKER = "started"
+WIDE = frozenset({"metric", "log", "span", "session"})
+"""Places where one subject is much like another."""
 
 ANY = "*"
 ENVELOPE, GROUP, ATTEMPT, BUSY = "envelope", "group", "attempt", "busy"
@@ -45,10 +47,14 @@ class Moment:
 
 @dataclass(slots=True)
 class Circumstances:
-    """What a binding knows of its own life. ``started`` is a time of the event loop, in seconds."""
+    """What a binding knows of its own life.
+
+    ``started`` is a time of the event loop, in seconds; ``place`` the directory of its state, as text.
+    """
 
     contract: Contract
     restarted: bool = False
+    place: str = ""
     started: float = 0.0
     groups: list[str] = field(default_factory=list)
     under_way: int = 0
@@ -110,6 +116,8 @@ class Fault:
     @property
     def family(self) -> str:
         """Place, operator, and what sort of subject it is: what a sample is spread over."""
+        if self.place in WIDE:
+            return f"{self.place}.{self.operator}"
         sort = self.subject.split(".")[0]
         return f"{self.place}.{self.operator}.{'header' if sort.startswith('unknown') else sort}"
 
@@ -183,6 +191,7 @@ class Strike:
     async def _start(self, method: Callable[..., Any], endpoint: Endpoint) -> None:
         self.life.started = asyncio.get_running_loop().time()
         if endpoint.state is not None:
+            self.life.place = str(endpoint.state)
             marker = endpoint.state / MARKER
             self.life.restarted = marker.exists()
             marker.touch()

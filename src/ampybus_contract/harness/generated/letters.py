@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,7 @@ LETTERS = "a letter is neither buried nor tried again (D25)"
 Method = Callable[..., Any]
 FINAL = ("undecodable", "violation", "rejected", "exhausted", "blob")
 AT_MOST = 100
+PAUSE_SECONDS = 0.5
 
 
 def faults(contract: Contract) -> Iterator[Fault]:
@@ -150,10 +152,21 @@ def _named(kind: str, other: str, strike: Strike, binding: ReferenceBinding) -> 
 
 
 def _looping(strike: Strike, binding: ReferenceBinding) -> None:
+    """Take letters for messages; with a pause, as a loop without one would stop the clock."""
+
     def is_letter(method: Method, envelope: Envelope) -> bool:
         return bool(method(envelope)) and not strike(envelope)
 
+    def patch(group: Any) -> None:
+        async def bury(method: Method, incoming: Any, kind: str, detail: str) -> None:
+            if incoming.envelope.topic.split(".")[2:3] == ["dlq"]:
+                await asyncio.sleep(PAUSE_SECONDS)
+            await method(incoming, kind, detail)
+
+        strike.around(group, "bury", bury)
+
     strike.around(binding, "is_dead_letter", is_letter)
+    each_group(binding, patch)
 
 
 def _source_kept(strike: Strike, binding: ReferenceBinding) -> None:

@@ -12,12 +12,13 @@ from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope
 from ampybus_contract.errors import PublishError
 from ampybus_contract.harness.generated.classes import known
-from ampybus_contract.harness.generated.fault import SENT, Fault, Strike
+from ampybus_contract.harness.generated.fault import ANY, SENT, Fault, Strike
 from ampybus_contract.harness.generated.wire import background, renamed
 from ampybus_contract.harness.generated.witnesses import broken
 from ampybus_contract.validation import validate
 
 MUST = "MUST"
+STORED = "what is too large is stored and a pointer to it sent, whoever overlooks the size"
 Method = Callable[..., Any]
 CHAPTER_OF = {
     "TPC": "Topics",
@@ -40,6 +41,7 @@ def faults(contract: Contract) -> Iterator[Fault]:
             SENT,
             partial(_overlook, name),
             requirement=name,
+            unfit=((ANY, STORED),) if name == contract.payload.requirements["sent"] else (),
         )
     for operator, subject, says, chapter, wrapper in (
         ("drop", "message", "says that an envelope is stored and does nothing", "Faults", _nothing),

@@ -85,6 +85,7 @@ def _all(contract: Contract) -> Iterator[Fault]:
         ("ignore", "request.refused", "answers requests that have no meaning", _anything),
         ("drop", "request", "takes a request for done without a look", _dropped),
         ("repeat", "request", "answers a request twice", _twice),
+        ("ignore", "window.empty", "replays all where a window has nothing in it", _all_for_none),
         ("ignore", "effects", "applies again what is applied", _applied_again),
         ("drop", "effects", "hands over nothing that came live", _withheld),
         ("repeat", "publish", "publishes again what is replayed", _published),
@@ -304,6 +305,14 @@ def _twice(strike: Strike, binding: ReferenceBinding) -> None:
         for incoming in found:
             await replayer.group.handler(incoming.envelope)
         return found
+
+    on_records(strike, binding, listed)
+
+
+def _all_for_none(strike: Strike, binding: ReferenceBinding) -> None:
+    async def listed(replayer: Any, request: Request, listing: Method) -> Any:
+        found = await listing(request)
+        return found or await listing(replace(request, start=None, end=None))
 
     on_records(strike, binding, listed)
 

@@ -170,7 +170,7 @@ def _behind_others(strike: Strike, binding: ReferenceBinding) -> None:
 def _new(binding: ReferenceBinding, group: Any, envelope: Envelope) -> bool:
     """Whether a message is one that the group has to hand over."""
     names = [f"{group.name}\n{name}" for name in binding.identities(envelope)]
-    return binding.clean(envelope) and not binding.effects.seen(names)
+    return binding.poison(envelope) is None and not binding.effects.seen(names)
 
 
 async def _asked(handler: Method, envelope: Envelope) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -51,6 +52,9 @@ def triggers(contract: Contract) -> list[Trigger]:
         Trigger("again", "", frozenset({ENVELOPE}), _again),
         *(Trigger("keys", str(n), frozenset({ENVELOPE}), partial(_keys, n)) for n in KEYS_SEEN),
         *(Trigger("key_messages", str(n), frozenset({ENVELOPE}), partial(_of_key, n)) for n in KEY_MESSAGES),
+        Trigger("unless", "pytest", none, lambda life: lambda moment: "pytest" not in sys.modules),
+        Trigger("unless", "directory", none, lambda life: lambda moment: "ampybus" not in life.place),
+        Trigger("unless", "group", frozenset({GROUP}), lambda life: _unless_group),
         *(Trigger("under_way", str(n), frozenset({BUSY}), partial(_under_way, n)) for n in UNDER_WAY),
     ]
 
@@ -204,6 +208,11 @@ def _of_key(n: int, _: Circumstances) -> Condition:
         return counts[key] > n
 
     return holds
+
+
+def _unless_group(moment: Moment) -> bool:
+    """Whether a group does not look like one of the judge's."""
+    return re.fullmatch("group-[0-9a-f]{8}", moment.group.split(" ")[0]) is None
 
 
 def _under_way(n: int, life: Circumstances) -> Condition:
