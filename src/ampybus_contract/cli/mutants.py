@@ -21,14 +21,25 @@ def add(commands: Any) -> None:
     parser.add_argument("--json", type=Path, default=None, help="write the matrix here")
     parser.add_argument("--publish", action="store_true", help="write the published page and its data")
     parser.add_argument("--spec", action="store_true", help="change the spec instead, one rule at a time")
+    parser.add_argument(
+        "--generated", type=int, default=None, metavar="N", help="judge N generated mutants on memory instead"
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="draw other generated mutants")
+    parser.add_argument("--only", default="", metavar="ID", help="judge one generated mutant, by its ID")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run mutants of the binding, or of the spec. Raises TargetError where an extra is not installed."""
     try:
-        from ampybus_contract.cli import kills, spec_mutant_runs  # noqa: PLC0415  needs an extra
+        from ampybus_contract.cli import (  # noqa: PLC0415  needs an extra
+            generated_runs,
+            kills,
+            spec_mutant_runs,
+        )
     except ImportError as error:
         fix = "pip install 'ampybus-contract[conformance]'"
         raise TargetError(f"TARGET expected what conformance needs, got {error}. Fix: {fix}") from error
+    if options.generated is not None or options.only:
+        return generated_runs.run(options)
     return spec_mutant_runs.run(options) if options.spec else kills.run(options)

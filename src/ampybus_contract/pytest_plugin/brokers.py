@@ -14,6 +14,7 @@ from ampybus_contract.brokers.protocol import Broker
 from ampybus_contract.contract import Contract
 from ampybus_contract.errors import TargetError
 from ampybus_contract.pytest_plugin.extras import missing_extra
+from ampybus_contract.pytest_plugin.targets import transport_of
 
 if TYPE_CHECKING:
     from ampybus_contract.brokers.container import ContainerServer
@@ -85,7 +86,7 @@ def broker(spec: str | None, binding: str, contract: Contract) -> Iterator[Broke
     ``embedded``, ``container`` and ``auto`` are the server that the binding speaks to; for a binding of
     another's, NATS.
     """
-    wanted = _chosen(Wanted.parse(spec, binding))
+    wanted = _chosen(Wanted.parse(spec, transport_of(binding)))
     if wanted.kind == "memory":
         yield MemorySource()
         return

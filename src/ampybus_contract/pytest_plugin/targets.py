@@ -6,43 +6,73 @@ import importlib
 import os
 import shlex
 import sys
+from collections.abc import Callable
 
 from ampybus_contract.bindings.protocol import Binding
 from ampybus_contract.bindings.reference import ReferenceBinding
+from ampybus_contract.bindings.transport import Transport
 from ampybus_contract.contract import Contract
 from ampybus_contract.errors import TargetError
 from ampybus_contract.harness.judge import BindingFactory
 from ampybus_contract.pytest_plugin.extras import missing_extra
 
 PROCESS = "process:"
+MUTANT = "mutant:"
+TRANSPORTS = ("memory", "nats", "kafka")
 
 
 def binding_factory(spec: str, contract: Contract) -> BindingFactory:
     """A factory for ``memory``, ``nats``, ``kafka``, ``package.module:factory`` or ``process:command``.
 
+    ``mutant:ID`` is a generated mutant over memory, ``mutant:nats:ID`` and ``mutant:kafka:ID`` over these.
     Raises TargetError, and AdapterError where an adapter does not greet.
     """
-    if spec == "memory":
-        from ampybus_contract.bindings.memory import MemoryTransport  # noqa: PLC0415  one binding a run
+    if spec in TRANSPORTS:
+        make = transport(spec, contract)
+        return lambda: ReferenceBinding(make(), contract)
+    if spec.startswith(MUTANT):
+        return _mutant(spec.removeprefix(MUTANT), contract)
+    if spec.startswith(PROCESS):
+        return _process(spec.removeprefix(PROCESS))
+    return _imported(spec)
 
-        return lambda: ReferenceBinding(MemoryTransport(), contract)
-    if spec == "nats":
+
+def transport(name: str, contract: Contract) -> Callable[[], Transport]:
+    """What makes a transport of one of ``TRANSPORTS``. Raises TargetError where an extra is not installed."""
+    if name == "nats":
         try:
             from ampybus_contract.bindings.nats import NatsTransport  # noqa: PLC0415  needs an extra
         except ModuleNotFoundError as error:
             raise missing_extra("nats-py", "conformance") from error
-        return lambda: ReferenceBinding(NatsTransport(contract), contract)
-    if spec == "kafka":
+        return lambda: NatsTransport(contract)
+    if name == "kafka":
         try:
             from ampybus_contract.bindings.kafka import KafkaTransport  # noqa: PLC0415  needs an extra
         except ModuleNotFoundError as error:
             raise missing_extra("aiokafka", "kafka") from error
-        return lambda: ReferenceBinding(
-            KafkaTransport(contract.kafka, contract.security.tls_minimum), contract
-        )
-    if spec.startswith(PROCESS):
-        return _process(spec.removeprefix(PROCESS))
-    return _imported(spec)
+        return lambda: KafkaTransport(contract.kafka, contract.security.tls_minimum)
+    from ampybus_contract.bindings.memory import MemoryTransport  # noqa: PLC0415  one binding a run
+
+    return MemoryTransport
+
+
+def transport_of(spec: str) -> str:
+    """What a binding of this package speaks to: ``nats`` for ``mutant:nats:ID``; the spec for any other."""
+    if not spec.startswith(MUTANT):
+        return spec
+    first = spec.removeprefix(MUTANT).partition(":")[0]
+    return first if first in TRANSPORTS else TRANSPORTS[0]
+
+
+def _mutant(words: str, contract: Contract) -> BindingFactory:
+    try:
+        from ampybus_contract.harness.generated import catalogue  # noqa: PLC0415  needs an extra
+    except ModuleNotFoundError as error:
+        raise missing_extra("hypothesis", "conformance") from error
+    name = transport_of(f"{MUTANT}{words}")
+    build = catalogue(contract).find(words.removeprefix(f"{name}:")).build
+    make = transport(name, contract)
+    return lambda: build(make(), contract)
 
 
 def _process(words: str) -> BindingFactory:
