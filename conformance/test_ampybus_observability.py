@@ -36,3 +36,8 @@ def test_log_records_are_whole_and_hold_no_payload(ampybus: ConformanceCheck) ->
 @pytest.mark.ampybus("OBS-06")
 def test_the_lag_gauge_is_what_the_broker_says(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.stuck, checkers.lag_stale)
+
+
+@pytest.mark.ampybus("OBS-07")
+def test_telemetry_tells_what_happened_everywhere(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.endings, checkers.counter_wrong, checkers.size_wrong)

@@ -111,6 +111,7 @@ from ampybus_contract.harness.checkers.retries import (
     retry_count_wrong,
 )
 from ampybus_contract.harness.checkers.security import credential_shown
+from ampybus_contract.harness.checkers.telling import log_untrue, size_wrong, span_untrue
 from ampybus_contract.harness.checkers.tracing import span_missing, trace_broken
 from ampybus_contract.harness.checkers.wire import letter_differs, span_rewritten, wire_changed
 
@@ -161,6 +162,7 @@ __all__ = [
     "live_disturbed",
     "live_paused",
     "log_incomplete",
+    "log_untrue",
     "lost_write",
     "mapped_otherwise",
     "metric_misnamed",
@@ -198,9 +200,11 @@ __all__ = [
     "retry_uncounted",
     "sent_plain",
     "session_differs",
+    "size_wrong",
     "source_unacknowledged",
     "span_missing",
     "span_rewritten",
+    "span_untrue",
     "stale_end",
     "stall_hidden",
     "stranger_trusted",

@@ -37,7 +37,7 @@ def metric_misnamed(history: History, contract: Contract) -> list[Anomaly]:
     families = {".".join(item.topic.split(".")[:4]) for item in history if item.topic}
     found: list[Anomaly] = []
     for rule in contract.metrics.values():
-        shown = list(_samples(history, rule))
+        shown = list(samples(history, rule))
         if not shown:
             found.append(Anomaly(f"The metric {rule.prometheus_name} is not shown.", _evidence(history)))
             continue
@@ -61,7 +61,7 @@ def counter_wrong(history: History, contract: Contract) -> list[Anomaly]:
             continue
         bounds = _expected(history, rule, contract)
         values: dict[Labels, float] = defaultdict(float)
-        for item in _samples(history, rule):
+        for item in samples(history, rule):
             if item.suffix == ("_count" if rule.kind == "histogram" else ""):
                 values[frozenset(item.labels.items())] += item.value
         for labels in {**bounds, **values}:
@@ -79,7 +79,7 @@ def reason_undeclared(history: History, contract: Contract) -> list[Anomaly]:
         for name in rule.labels:
             if contract.labels[name].holds != "reason_code":
                 continue
-            codes = {item.labels.get(name, "") for item in _samples(history, rule)}
+            codes = {item.labels.get(name, "") for item in samples(history, rule)}
             wrong = sorted(codes - {*contract.labels[name].values})
             if wrong:
                 said = f"{rule.prometheus_name} has the reason {wrong[0]!r}, which is no declared code."
@@ -97,7 +97,7 @@ def latency_negative(history: History, contract: Contract) -> list[Anomaly]:
     for rule in contract.metrics.values():
         if rule.measures != "latency":
             continue
-        shown = list(_samples(history, rule))
+        shown = list(samples(history, rule))
         if any(item.suffix == "_sum" and item.value < 0 for item in shown):
             said = f"{rule.prometheus_name} has a negative sum: some latency was below zero."
             found.append(Anomaly(said, (*_evidence(history), *firsts[:1])))
@@ -135,7 +135,7 @@ def _lags(shown: Event, consumers: set[str], contract: Contract) -> Iterator[flo
     """The lags of these consumers, one for each topic family."""
     for rule in contract.metrics.values():
         if rule.measures == LAG:
-            for item in _samples([shown], rule):
+            for item in samples([shown], rule):
                 if consumers & {*item.labels.values()}:
                     yield item.value
 
@@ -144,7 +144,7 @@ def _evidence(history: History) -> tuple[Event, ...]:
     return tuple(only(history, Operation.METRICS)[:1])
 
 
-def _samples(history: History, rule: MetricRule) -> Iterator[Sample]:
+def samples(history: History, rule: MetricRule) -> Iterator[Sample]:
     """The figures of one metric, under its exact name."""
     for event in only(history, Operation.METRICS):
         try:

@@ -10,7 +10,13 @@ from typing import Any
 from ampybus_contract.contract import Contract
 from ampybus_contract.contract.chapters import SpanRule
 from ampybus_contract.envelope.formula import fill
-from ampybus_contract.harness.checkers.reading import History, first_published, is_dead_letter, only
+from ampybus_contract.harness.checkers.reading import (
+    History,
+    first_published,
+    is_dead_letter,
+    only,
+    span_headers,
+)
 from ampybus_contract.harness.history import Anomaly, Event, Operation, Outcome
 
 Span = Mapping[str, Any]
@@ -36,6 +42,7 @@ def trace_broken(history: History, contract: Contract) -> list[Anomaly]:
             if span.get("kind") == contract.tracing.spans["publish"].kind
         }
         known = {str(span.get("span_id")): span for _, span in mine}
+        roots |= _given(origin, contract) if roots else set()
         lost = [item for item, span in mine if roots and not _reaches(span, roots, known)]
         if lost:
             said = "A span is not linked to the publish of its message."
@@ -71,6 +78,15 @@ def span_missing(history: History, contract: Contract) -> list[Anomaly]:
             said = f"{count} times {role}, and {shown} spans tell of it as the contract says."
             found.append(Anomaly(said, (first[name, role],)))
     return found
+
+
+def _given(origin: Event, contract: Contract) -> set[Any]:
+    """The span that a message named when it was published, where a producer may leave it (D41)."""
+    headers = origin.envelope.headers
+    holder = contract.headers[contract.tracing.propagates]
+    found = holder.pattern.fullmatch(headers.get(holder.name, ""))
+    named = {**headers, **(found.groupdict() if found else {})}
+    return {named[name] for name in span_headers(contract) - {holder.name} if name in named}
 
 
 def _by_message(history: History, contract: Contract) -> dict[str, list[tuple[Event, Span]]]:

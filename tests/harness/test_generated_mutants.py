@@ -27,7 +27,7 @@ from ampybus_contract.harness.kill_matrix import ground
 from ampybus_contract.harness.workload import Workload
 from ampybus_contract.pytest_plugin.targets import binding_factory
 from ampybus_contract.validation import validate
-from bus_day import PARTS, WATCHED, day, reference_day
+from tests.harness.bus_day import PARTS, WATCHED, day, reference_day
 
 CONTRACT = default_contract()
 KNOWN = catalogue(CONTRACT)
