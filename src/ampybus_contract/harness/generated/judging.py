@@ -10,13 +10,13 @@ from functools import partial
 from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.contract import Contract
 from ampybus_contract.harness.generated.catalogue import GeneratedMutant
-from ampybus_contract.harness.judge import Judge
+from ampybus_contract.harness.judge import Judge, whole
 from ampybus_contract.harness.kill_matrix import SEED, Ground, impatient
 from ampybus_contract.harness.mutants.build import Build
 from ampybus_contract.harness.suites import suites
 from ampybus_contract.harness.verdicts import Result, Verdict
 
-LIKELY = ("ENV-05", "ENV-06", "ENV-08", "DLQ-08", "IDM-08", "CHS-01")
+LIKELY = ("DLQ-13", "ENV-10", "IDM-09", "OBS-07", "DLQ-11", "ENV-09", "DAY-01")
 
 
 class Fate(StrEnum):
@@ -83,7 +83,7 @@ def _result(contract: Contract, ground: Ground, build: Build, check: str) -> Res
     suite = suites()[check]
     factory = partial(_built, build, ground, contract)
     judge = Judge(impatient(contract), ground.broker, factory, SEED, patience=ground.patience)
-    return judge.judge(check, suite.scenario, suite.checkers)
+    return whole(judge.judge(check, suite.scenario, suite.checkers))
 
 
 def _built(build: Build, ground: Ground, contract: Contract) -> ReferenceBinding:

@@ -52,6 +52,34 @@ class ErrorTexts(FileTelemetry):
         return f"{text}: it broke" if self.contract.labels[name].holds == "reason_code" else text
 
 
+class ForgetsRefusals(FileTelemetry):
+    """Counts no dead letters of signals."""
+
+    def buried(self, group: str, envelope: Envelope, kind: str) -> None:
+        if envelope.topic.split(".")[2] != "signals":
+            super().buried(group, envelope, kind)
+
+
+class LogsAnotherTrace(FileTelemetry):
+    """Writes the id of a span for that of the trace, where a message names one."""
+
+    def _say(self, envelope: Envelope, result: str, group: str | None = None) -> None:
+        span = envelope.headers.get("span_id")
+        headers = envelope.headers.with_(trace_id=span) if span else envelope.headers
+        super()._say(replace(envelope, headers=headers), result, group)
+
+
+class AddsUpOtherSizes(FileTelemetry):
+    """Measures compressed payloads with their headers."""
+
+    @contextmanager
+    def publishing(self, envelope: Envelope) -> Iterator[Envelope]:
+        packed = "content_encoding" in envelope.headers
+        heavier = replace(envelope, payload=envelope.payload + b"header") if packed else envelope
+        with super().publishing(heavier) as traced:
+            yield replace(traced, payload=envelope.payload)
+
+
 class NewTraces(FileTelemetry):
     """Begins another trace for each attempt."""
 
@@ -125,6 +153,9 @@ def mutants(_contract: Contract) -> list[Mutant]:
         Mutant("shows a stale lag", "OBS-06", _watched(KeepsFirstLag)),
         Mutant("does not ask the broker for the lag", "OBS-06", AsksNobody),
         Mutant("records negative latency", "FLT-07", _watched(NegativeLatency)),
+        Mutant("counts no refusals of signals", "OBS-07", _watched(ForgetsRefusals)),
+        Mutant("logs another trace", "OBS-07", _watched(LogsAnotherTrace)),
+        Mutant("adds up other sizes", "OBS-07", _watched(AddsUpOtherSizes)),
     ]
 
 
