@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ampybus_contract import Envelope
+from ampybus_contract import Envelope, Headers
 from ampybus_contract.brokers.memory import ACK_WAIT_SECONDS, MOST_COPIES, MemoryBroker
 from ampybus_contract.brokers.virtual_time import run_virtual
 from ampybus_contract.contract import default_contract
@@ -81,3 +81,17 @@ def test_who_stores_again_what_it_reads_comes_to_an_end() -> None:
         return len(broker.stored)
 
     assert run_virtual(loops(envelope)) == run_virtual(loops(nameless)) == MOST_COPIES + 2
+
+
+def test_what_a_client_left_comes_again_before_anything_newer_and_in_order() -> None:
+    async def take_over() -> list[int]:
+        broker = MemoryBroker()
+        first = broker.consumer("group", ">")
+        for number in range(4):
+            broker.publish(Envelope("ampy.dev.bars.v1.X.A", Headers({"n": str(number)}), b""))
+        held = [await first.take() for _ in range(2)]
+        first.ack(held[0][0])
+        second = broker.consumer("group", ">")
+        return [(await second.take())[0] for _ in range(3)]
+
+    assert run_virtual(take_over()) == [1, 2, 3]

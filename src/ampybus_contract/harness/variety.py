@@ -10,10 +10,12 @@ import gzip
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.envelope import Envelope, Topic, uuid7
 from ampybus_contract.envelope.codec import compress, decompress
+from ampybus_contract.envelope.digest import plain_payload
 from ampybus_contract.envelope.registry import decode
 from ampybus_contract.harness.covering import Row, covering_rows
 from ampybus_contract.strategies.entropy import Entropy
@@ -168,10 +170,13 @@ class Variety:
             for item in self.shapes.values()
             if item.domain == topic.domain and item.fqdn == first.headers["schema_fqdn"]
         )
-        packed = "content_encoding" in first.headers
-        limit = self.contract.payload.decoded_at_most
-        plain = decompress(first.payload, limit) if packed else first.payload
-        message = decode(shape.fqdn, plain)
+        message: Any = decode(shape.fqdn, plain_payload(first, self.contract))
+        field = self.contract.domains[topic.domain].payloads[shape.fqdn].item
+        if field:
+            items = getattr(message, field)
+            if not items:
+                return None
+            message = items[0]
         agreement = self.maker.agreements[topic.domain]
         parts = agreement.read(message, agreement.under(topic.subtopic))
         if not agreement.holds(parts):
