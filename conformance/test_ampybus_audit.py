@@ -26,3 +26,8 @@ def test_tampering_is_named(ampybus: ConformanceCheck) -> None:
 @pytest.mark.ampybus("AUD-04")
 def test_a_gap_and_a_double_are_named(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.gap_and_double, checkers.damage_unnamed, checkers.session_differs)
+
+
+@pytest.mark.ampybus("AUD-06")
+def test_sessions_hold_all_that_is_stored(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.sessions, checkers.session_differs, checkers.hash_wrong)

@@ -79,3 +79,21 @@ def test_a_window_gives_the_same_sequence_twice(ampybus: ConformanceCheck) -> No
         checkers.replay_changed,
         checkers.key_reordered,
     )
+
+
+@pytest.mark.ampybus("RPL-09")
+def test_replays_give_what_is_asked_for_in_every_domain(ampybus: ConformanceCheck) -> None:
+    ampybus(
+        scenarios.replays,
+        checkers.nothing_replayed,
+        checkers.replay_incomplete,
+        checkers.replay_outside_window,
+        checkers.replay_outside_scope,
+        checkers.replay_changed,
+        checkers.duplicate_effect,
+    )
+
+
+@pytest.mark.ampybus("RPL-10")
+def test_every_domain_goes_on_from_its_checkpoint(ampybus: ConformanceCheck) -> None:
+    ampybus(scenarios.checkpoints, checkers.unapplied, checkers.lost_write, checkers.unseen)

@@ -258,13 +258,19 @@ class Stage(Producing):
         await self._call("stop", member.stop())
         self.fault("a member left")
 
-    async def take_replays(self, pattern: str, group: str = "replayer", pause: Pause | None = None) -> None:
+    async def take_replays(
+        self,
+        pattern: str,
+        group: str = "replayer",
+        pause: Pause | None = None,
+        answer: Answer | None = None,
+    ) -> None:
         """Let a group take what is replayed under a pattern. Raises BindingCrashError where it cannot."""
         if not isinstance(self.binding, Replays):
             raise BindingCrashError(
                 "BINDING expected take_replays(subscription, handler), as claimed. Fix: add the method"
             )
-        handle = self._handler(pattern, group, None, pause)
+        handle = self._handler(pattern, group, answer, pause)
         self._record(group, Operation.REPLAY, Outcome.OK, NOTHING, pattern=pattern)
         await self._call(
             "take_replays", self.binding.take_replays(self._subscription(pattern, group), handle)

@@ -110,17 +110,18 @@ class Workload:
         window: tuple[int, int] | None = None,
         key: str = "*",
         pattern: str = "",
+        subtopic: str = "",
     ) -> Envelope:
         """A request to replay the domain of an envelope: a window in nanoseconds, or a key.
 
-        ``pattern`` is a subject pattern instead of all of the domain.
+        ``pattern`` is a subject pattern instead of all of the domain, ``subtopic`` narrows it to one.
         """
         self.made += 1
         topic = Topic.parse(like.topic)
         message = self._message(self.contract.replay.request)
         message.request_id = f"replay-{self.made}"
         message.domain, message.version, message.subject_pattern = topic.domain, topic.version, pattern
-        message.scope, message.reason = key, "conformance"
+        message.scope, message.reason, message.subtopic = key, "conformance", subtopic
         if window is not None:
             message.start.FromNanoseconds(window[0])
             message.end.FromNanoseconds(window[1])

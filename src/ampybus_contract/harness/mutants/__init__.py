@@ -24,6 +24,7 @@ from ampybus_contract.harness.mutants import (
     pointers,
     refusals,
     replay,
+    rereading,
     retries,
     security,
     service_levels,
@@ -53,6 +54,7 @@ CHAPTERS = (
     audit,
     service_levels,
     breadth,
+    rereading,
 )
 
 __all__ = ["Mutant", "mutants"]

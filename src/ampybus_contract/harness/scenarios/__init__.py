@@ -73,6 +73,7 @@ from ampybus_contract.harness.scenarios.replay import (
     stored_late,
     window_edges,
 )
+from ampybus_contract.harness.scenarios.rereading import checkpoints, replays, sessions
 from ampybus_contract.harness.scenarios.retries import (
     dead_letter_outage,
     failing_dead_letters,
@@ -102,6 +103,7 @@ __all__ = [
     "captured",
     "captured_letters",
     "chaos",
+    "checkpoints",
     "compression_threshold",
     "crash_before_ack",
     "credentials",
@@ -149,11 +151,13 @@ __all__ = [
     "replaced_object",
     "replay_beside_live",
     "replayed_sinks",
+    "replays",
     "requested_in_one_env",
     "round_trip",
     "same_dedupe_key",
     "same_window_twice",
     "separators",
+    "sessions",
     "size_limit",
     "slow_consumer",
     "slow_link",
