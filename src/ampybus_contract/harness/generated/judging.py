@@ -81,8 +81,9 @@ def likely_first(contract: Contract, ground: Ground, chapter: str) -> Iterator[s
 
 def _result(contract: Contract, ground: Ground, build: Build, check: str) -> Result:
     suite = suites()[check]
-    factory = partial(_built, build, ground, contract)
-    judge = Judge(impatient(contract), ground.broker, factory, SEED, patience=ground.patience)
+    quick = impatient(contract)
+    factory = partial(_built, build, ground, quick)
+    judge = Judge(quick, ground.broker, factory, SEED, patience=ground.patience)
     return whole(judge.judge(check, suite.scenario, suite.checkers))
 
 
