@@ -21,7 +21,7 @@ from ampybus_contract.validation import validate
 
 HOURS = 30
 STEPS_AN_HOUR = 5
-SIMULATED, REAL = 20_000, 3_000
+SIMULATED, REAL = 20_000, 1_500
 TEMPLATES = 6
 TRIES = 50
 SHARES = {"market_data": 8, "execution": 4, "reference": 1, "telemetry": 3}
