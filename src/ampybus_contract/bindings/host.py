@@ -7,6 +7,7 @@ prints goes to standard error.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import faulthandler
 import importlib
 import inspect
@@ -29,8 +30,9 @@ from ampybus_contract.bindings.process_lines import (
 )
 from ampybus_contract.bindings.protocol import Handler, Settlement, Subscription
 from ampybus_contract.envelope import Envelope
-from ampybus_contract.errors import PublishError
+from ampybus_contract.errors import AmpyBusError, BindingCrashError, PublishError, TargetError
 
+PR_SET_PDEATHSIG = 1
 METHODS = ("start", "publish", "subscribe", "stop")
 FRAMES = 4
 """How many places of a stack are told in a sentence."""
@@ -182,44 +184,73 @@ def _told(command: str, error: Exception) -> Answer:
 
     if command == "publish" and isinstance(error, InvalidEnvelopeError | PublishError):
         return {"kind": "publish", "message": str(error), "definite": bool(getattr(error, "definite", True))}
-    trace = "".join(traceback.format_exception(error))
+    trace = _trace(error)
     message = f"{type(error).__name__}: {error} ({_place(error)})"
     if command == "publish":
-        sys.stderr.write(trace)
+        sys.stderr.write(f"{message}\n{trace}\n")
         return {"kind": "publish", "message": message, "definite": False, "traceback": trace}
     return {"kind": "failed", "message": message, "traceback": trace}
 
 
-def _place(error: BaseException) -> str:
+def _refusal(error: AmpyBusError) -> Answer:
+    """Why there is no binding, as the answer to the first greeting."""
+    kind = "target" if isinstance(error, TargetError) else "failed"
+    trace = _trace(error.__cause__) if error.__cause__ is not None else ""
+    return {"kind": kind, "message": str(error), "traceback": trace}
+
+
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
     """Where an error comes from, innermost last, without the frames of this program and of imports."""
     found = traceback.extract_tb(error.__traceback__)
-    frames = [item for item in found if item.filename not in (__file__, importlib.__file__)]
-    frames = [item for item in frames if not item.filename.startswith("<frozen")]
-    return (
-        ", ".join(f"{Path(item.filename).name}:{item.lineno} in {item.name}" for item in frames[-FRAMES:])
-        or "no line of the binding"
-    )
+    return [
+        item
+        for item in found
+        if item.filename not in (__file__, importlib.__file__) and not item.filename.startswith("<frozen")
+    ]
+
+
+def _place(error: BaseException) -> str:
+    named = [f"{Path(item.filename).name}:{item.lineno} in {item.name}" for item in _frames(error)[-FRAMES:]]
+    return ", ".join(named) or "no line of the binding"
+
+
+def _trace(error: BaseException) -> str:
+    """The traceback of the binding's own lines, and of what the error was raised from."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    before = f"{_trace(cause)}\nand from it\n" if cause is not None else ""
+    lines = "".join(traceback.format_list(_frames(error)))
+    return before + lines + "".join(traceback.format_exception_only(error)).rstrip()
 
 
 def factory(spec: str) -> Callable[[], Any]:
-    """What makes the binding. Raises whatever the import does, and ValueError where it is not there."""
-    module, _colon, attribute = spec.partition(":")
-    found: Any = importlib.import_module(module)
-    for name in attribute.split("."):
-        found = getattr(found, name)
+    """What makes the binding. Raises TargetError where there is no such thing."""
+    module_name, _colon, attribute = spec.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for name in attribute.split("."):
+            found = getattr(found, name)
+    except Exception as error:
+        there = module_name in sys.modules and isinstance(error, AttributeError)
+        what = f"{attribute!r} in {module_name}" if there else f"to import {module_name!r}"
+        fix = "define it" if there else "run from its directory or install it, and see that it imports"
+        got = f"{type(error).__name__}: {error}"
+        raise TargetError(f"expected {what}, got {got}. Fix: {fix}") from error
     if not callable(found):
-        raise TypeError(f"expected something callable in {spec!r}, got {type(found).__name__}")
+        raise TargetError(f"expected something callable in {spec!r}, got {type(found).__name__}")
     make: Callable[[], Any] = found
     return make
 
 
 def whole(make: Callable[[], Any]) -> Any:
-    """A binding from its factory. Raises TypeError where it lacks a method."""
-    binding = make()
+    """A binding from its factory. Raises BindingCrashError where that fails, or a method is missing."""
+    try:
+        binding = make()
+    except Exception as error:
+        raise BindingCrashError(f"the factory raised {error!r}") from error
     missing = [name for name in METHODS if not inspect.iscoroutinefunction(getattr(binding, name, None))]
     if missing:
-        kind, lacking = type(binding).__name__, ", ".join(missing)
-        raise TypeError(f"expected async methods {', '.join(METHODS)}, {kind} lacks {lacking}")
+        kind, wanted = type(binding).__name__, ", ".join(METHODS)
+        raise BindingCrashError(f"{kind} lacks {', '.join(missing)} of the async methods {wanted}")
     return binding
 
 
@@ -232,9 +263,9 @@ async def serve(spec: str, lines: int, answers: int) -> None:
     writer = LineWriter(pipe.write)
     try:
         host = Host(whole(factory(spec)), writer)
-    except Exception as error:
+    except (TargetError, BindingCrashError) as error:
         first = json.loads(await reader.readline() or b"{}")
-        writer.put({"id": first.get("id", 1), "error": _told("hello", error)})
+        writer.put({"id": first.get("id", 1), "error": _refusal(error)})
         await reader.read()
         return
     while text := await reader.readline():
@@ -254,6 +285,8 @@ def _private() -> tuple[int, int]:
 def main(arguments: list[str]) -> int:
     """Serve one binding; gives the exit code."""
     lines, answers = _private()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     faulthandler.register(signal.SIGUSR1)
     try:
         asyncio.run(serve(arguments[0], lines, answers))

@@ -19,7 +19,7 @@ PROTOCOL = 1
 LONGEST_LINE = 16 * 1024 * 1024
 SHOWN = 120
 DAMAGES = ("tampered", "missing", "doubled")
-KINDS = ("publish", "unsupported", "failed")
+KINDS = ("publish", "unsupported", "failed", "target")
 
 
 class LineWriter:

@@ -19,7 +19,7 @@ from ampybus_contract.bindings.process_lines import (
 )
 from ampybus_contract.bindings.protocol import Handler, Settlement
 from ampybus_contract.envelope import Envelope
-from ampybus_contract.errors import AdapterError, PublishError
+from ampybus_contract.errors import AdapterError, PublishError, TargetError
 
 HELLO_SECONDS = 10.0
 FIRST_HELLO_SECONDS = 30.0
@@ -312,5 +312,8 @@ def _result(command: str, said: dict[str, Any]) -> dict[str, Any]:
         )
     if error["kind"] == "publish" and command == "publish":
         raise PublishError(error["message"], definite=error.get("definite", False))
-    trace = below(error.get("traceback", ""))
-    raise AdapterError(f"ADAPTER expected {command} to succeed, got: {error['message'][:SHOWN]}{trace}")
+    message, trace = error["message"][:SHOWN], below(error.get("traceback", ""))
+    if command == "hello" and error["kind"] == "target":
+        raise TargetError(f"TARGET {message}{trace}")
+    wanted = "a binding" if command == "hello" else f"{command} to succeed"
+    raise AdapterError(f"ADAPTER expected {wanted}, got: {message}{trace}")
