@@ -98,12 +98,14 @@ from ampybus_contract.harness.checkers.retries import (
 )
 from ampybus_contract.harness.checkers.security import credential_shown
 from ampybus_contract.harness.checkers.tracing import span_missing, trace_broken
+from ampybus_contract.harness.checkers.unfinished import acked_before_done, never_again
 
 __all__ = [
     "Checker",
     "History",
     "absence_mishandled",
     "acked_before_dead_letter",
+    "acked_before_done",
     "acked_before_effect",
     "attempts_wrong",
     "backoff_unjittered",
@@ -140,6 +142,7 @@ __all__ = [
     "lost_write",
     "mapped_otherwise",
     "metric_misnamed",
+    "never_again",
     "nonmonotonic",
     "not_resumed",
     "nothing_replayed",

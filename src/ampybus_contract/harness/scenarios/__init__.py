@@ -82,6 +82,7 @@ from ampybus_contract.harness.scenarios.topics import (
     wildcard_subscriptions,
     wildcard_topics,
 )
+from ampybus_contract.harness.scenarios.unfinished import unfinished
 
 __all__ = [
     "absent_object",
@@ -151,6 +152,7 @@ __all__ = [
     "stored_late",
     "stuck",
     "tampered",
+    "unfinished",
     "unknown_encoding",
     "untrusted_peers",
     "versions",
