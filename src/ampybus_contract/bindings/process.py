@@ -93,6 +93,7 @@ class ProcessBinding:
 
         Raises AdapterError where it goes on living.
         """
+        self.link.doom()
         try:
             await self.link.ask("crash")
         except AdapterError:

@@ -25,6 +25,8 @@ HELLO_SECONDS = 10.0
 FIRST_HELLO_SECONDS = 30.0
 ANSWER_SECONDS = 12.0
 TURN_SECONDS = 2.0
+TURNS = 3
+DOOM_SECONDS = 1.0
 END_SECONDS = 3.0
 STACK_SECONDS = 0.5
 MOST_IN_HAND = 5_000
@@ -62,6 +64,9 @@ class ProcessLink:
         self.fault: AdapterError | None = None
         self.ended = False
         self.held = False
+        self.doomed = False
+        self.last = asyncio.Lock()
+        self.before: set[asyncio.Task[None]] = set()
         self.asked = 0
         self.answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.late: set[int] = set()
@@ -138,7 +143,16 @@ class ProcessLink:
         self.held = True
         await self._drop_all()
         with contextlib.suppress(AdapterError):
-            await self._turns()
+            for _ in range(TURNS):
+                await self._turns()
+
+    def doom(self) -> None:
+        """From now on hand over one message after another: the process ends after any of them.
+
+        Else a handler could be done with a message whose settlement the process does not live to see.
+        """
+        self.doomed = True
+        self.before = {*self.in_hand.values()} - {asyncio.current_task()}
 
     def well(self) -> None:
         """Raise what went wrong before, if anything did."""
@@ -281,6 +295,26 @@ class ProcessLink:
             task.add_done_callback(lambda _task: self.in_hand.pop(name, None))
 
     async def _handle(self, handler: Handler, name: str, envelope: Envelope) -> None:
+        if not self.doomed:
+            await self._settle(handler, name, envelope)
+            return
+        async with self.last:
+            if self.before:
+                await asyncio.wait(self.before, timeout=DOOM_SECONDS)
+                self.before.clear()
+                await self._ends_soon()
+            if self.child is not None and not self.child.exited.is_set():
+                await self._settle(handler, name, envelope)
+                await self._ends_soon()
+
+    async def _ends_soon(self) -> None:
+        """Give the process a moment to end, as it was told to."""
+        if self.child is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DOOM_SECONDS):
+                    await self.child.exited.wait()
+
+    async def _settle(self, handler: Handler, name: str, envelope: Envelope) -> None:
         settled: dict[str, str] = {"settle": name}
         try:
             settled["settlement"] = str(Settlement(await handler(envelope)))
