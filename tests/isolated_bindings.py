@@ -142,3 +142,27 @@ class Global(ReferenceBinding):
 
 def global_effects() -> ReferenceBinding:
     return Global(NatsTransport())
+
+
+class Loop:
+    """Hands what is published to its subscriber; a crash comes with the first answer after it is asked for."""
+
+    capabilities = frozenset({"durable_effects"})
+
+    async def start(self, endpoint: Endpoint) -> None:
+        self.handler: Handler | None = None
+
+    async def subscribe(self, subscription: Subscription, handler: Handler) -> None:
+        self.handler = handler
+
+    async def publish(self, envelope: Envelope) -> None:
+        assert self.handler is not None
+        self.kept = envelope
+        await self.handler(envelope)
+
+    async def crash(self) -> None:
+        assert self.handler is not None
+        many = [asyncio.ensure_future(self.handler(self.kept)) for _ in range(20)]
+        await asyncio.wait(many, return_when=asyncio.FIRST_COMPLETED)
+
+    async def stop(self) -> None: ...
