@@ -145,7 +145,7 @@ def global_effects() -> ReferenceBinding:
 
 
 class Loop:
-    """Hands what is published to its subscriber; a crash comes with the first answer after it is asked for."""
+    """Hands what is published to its subscriber; a crash comes with the next answer, once asked for."""
 
     capabilities = frozenset({"durable_effects"})
 
