@@ -294,7 +294,9 @@ def test_known_deviations_pass_and_stale_ones_fail(project: Path, check: str, co
 @pytest.fixture
 def lossy(project: Path) -> Path:
     """A project whose binding does not refuse wildcards, until a file says that it is mended."""
-    mended = 'if "*" not in envelope.topic or __import__("os").path.exists("mended"):'
+    mended = (
+        'if "*" not in envelope.topic or __import__("pathlib").Path(__file__).with_name("mended").exists():'
+    )
     (project / "lossy.py").write_text(
         LOSSY.replace("memory import MemoryTransport", "nats import NatsTransport").replace(
             'if "*" not in envelope.topic:', mended
