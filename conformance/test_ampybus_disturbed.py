@@ -41,6 +41,17 @@ def test_a_slow_link_that_breaks(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.slow_link, *LOSES_NOTHING)
 
 
+@pytest.mark.ampybus("FLT-10")
+def test_what_a_handler_did_not_finish_comes_again(ampybus: ConformanceCheck) -> None:
+    ampybus(
+        scenarios.unfinished,
+        checkers.acked_before_done,
+        checkers.never_again,
+        checkers.lost_write,
+        checkers.swallowed,
+    )
+
+
 @pytest.mark.ampybus("FLT-09")
 def test_progress_resumes_in_time(ampybus: ConformanceCheck) -> None:
     ampybus(scenarios.healed_link, checkers.wedged)

@@ -13,8 +13,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import ampybus_contract
-from ampybus_contract.bindings.process import ANSWER_SECONDS, ProcessBinding, greeted
+from ampybus_contract.bindings.process import ProcessBinding, greeted
 from ampybus_contract.bindings.process_lines import endpoint_to, envelope_to
+from ampybus_contract.bindings.process_link import ANSWER_SECONDS
 from ampybus_contract.bindings.protocol import Endpoint
 from ampybus_contract.brokers.nats_server import nats_server
 from ampybus_contract.brokers.nats_stream import NatsSource
@@ -123,6 +124,7 @@ def test_the_schemas_describe_what_is_written() -> None:
         {"id": 2, "command": "start", "endpoint": endpoint_to(Endpoint("nats://127.0.0.1:1"))},
         {"id": 3, "command": "publish", "envelope": envelope_to(envelope)},
         {"settle": "d1", "settlement": "retry"},
+        {"settle": "d1", "settlement": "retry", "raised": "ValueError: too late"},
     ]
     assert [list(sent.iter_errors(line)) for line in lines] == [[]] * len(lines)
     assert not sent.is_valid({"settle": "d1", "settlement": "later"})
@@ -140,6 +142,6 @@ def test_the_plugin_judges_a_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
-def test_capabilities_are_those_of_the_first_greeting() -> None:
+def test_capabilities_are_those_of_the_first_greeting_and_to_be_killed() -> None:
     assert greeted(command()) == {"retry", "deduplication", "dlq"}
-    assert ProcessBinding(["x"], frozenset({"dlq"})).capabilities == {"dlq"}
+    assert ProcessBinding(["x"], frozenset({"dlq"})).capabilities == {"dlq", "kill"}

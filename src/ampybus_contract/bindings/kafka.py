@@ -191,6 +191,12 @@ class KafkaTransport:
                 f"BROKER expected the state of {group}, got {type(error).__name__}. Fix: see that it runs"
             ) from error
 
+    async def leave(self, group: str) -> None:
+        """Commit what is settled, and leave: the others, or the next one, begin with what is not."""
+        leaving = [joined for joined in self.groups if joined.name == group]
+        self.groups = [joined for joined in self.groups if joined.name != group]
+        await asyncio.gather(*(joined.close(CLOSE_SECONDS) for joined in leaving))
+
     def read(self, pattern: str, span: Span) -> AsyncIterator[Incoming]:
         """By offsets of the broker's time, partition by partition."""
         if self.producer is None or self.producer.current is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 STOP_SECONDS = 5.0
 PUBLISH_ATTEMPTS = 2
 REDRIVE_SECONDS = 2.0
+REDRIVE_TRIES = 5
 LAG_SECONDS = 1.0
 TOPICS_KEPT = 16_384
 CAPABILITIES = frozenset(
@@ -218,10 +219,8 @@ class ReferenceBinding:
         messages = await self.transport.consume(Subscription(pattern, group))
         done = 0
         while done < limit:
-            try:
-                async with asyncio.timeout(REDRIVE_SECONDS):
-                    incoming = await anext(messages)
-            except TimeoutError:
+            incoming = await self._letter(messages, group)
+            if incoming is None:
                 break
             await self.republish(incoming)
             await incoming.ack()
@@ -229,11 +228,27 @@ class ReferenceBinding:
         await self.leave([group])
         return done
 
+    async def _letter(self, messages: AsyncIterator[Incoming], group: str) -> Incoming | None:
+        """The next letter of a redrive; None where none comes and the broker holds none for the group.
+
+        Who joins a group may have to wait for its members of before.
+        """
+        coming: asyncio.Future[Incoming] = asyncio.ensure_future(anext(messages))
+        try:
+            for _ in range(REDRIVE_TRIES):
+                done, _ = await asyncio.wait({coming}, timeout=REDRIVE_SECONDS)
+                if done:
+                    return coming.result()
+                if not isinstance(self.transport, Measures) or not await self.lag(group):
+                    return None
+            return None
+        finally:
+            coming.cancel()
+
     async def leave(self, groups: Iterable[str]) -> None:
         """Hand back what is not acknowledged in these groups, where the transport can."""
         if isinstance(self.transport, Leaves):
-            for group in groups:
-                await self.transport.leave(group)
+            await asyncio.gather(*map(self.transport.leave, groups))
 
     async def republish(self, incoming: Incoming) -> None:
         """Publish the message that a dead letter is about."""

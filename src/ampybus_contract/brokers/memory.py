@@ -208,7 +208,7 @@ class MemorySource:
     """A new in-process broker for each run, in virtual time."""
 
     name = "memory simulator"
-    levers = LEVERS | {"schedules"}
+    levers = LEVERS | {"member_expiry", "schedules"}
 
     def __init__(self) -> None:
         self.settings: Mapping[str, str] = {"clock": "virtual", "ack wait": f"{ACK_WAIT_SECONDS:g} s"}

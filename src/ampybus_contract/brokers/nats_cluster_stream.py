@@ -74,7 +74,7 @@ class NatsClusterSource(NatsSource):
         super().__init__(cluster.url, prefix, name)
         self.cluster = cluster
         self.comes_back = True
-        self.levers = LEVERS | {"cluster", "size_limit"}
+        self.levers = LEVERS | {"cluster", "member_expiry", "size_limit"}
         self.gaps = {**GAPS, "proxy": "its servers tell clients where the others are"}
 
     async def _add(self, jetstream: JetStreamContext, name: str) -> None:

@@ -231,7 +231,7 @@ class NatsSource:
         self.comes_back = server is not None
         self.url = url
         self.tls = files_for(url, tls)
-        self.levers = LEVERS | {"groups", "size_limit"}
+        self.levers = LEVERS | {"groups", "member_expiry", "size_limit"}
         self.levers |= {"proxy"} if self.tls is None or server is not None else set()
         self.levers |= {"restart", "pause"} if server is not None else set()
         self.tls_minimum = tls_minimum

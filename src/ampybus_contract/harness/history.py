@@ -28,7 +28,8 @@ class Operation(StrEnum):
     pattern says why it must not, its count how many bytes a stranger could read. An ``ack`` is a consumer's
     acknowledgement, in recordings of those who see it. A ``capture`` is one record of a session file: its
     count is the number there, its error the payload hash there, its pattern what was captured. A ``tamper``
-    is what was done to the record of that number, an ``audit`` what the binding found.
+    is what was done to the record of that number, an ``audit`` what the binding found. An
+    ``unfinished`` is a delivery that the handler did not finish; its error says why.
     """
 
     SUBSCRIBE = "subscribe"
@@ -58,6 +59,7 @@ class Operation(StrEnum):
     CAPTURE = "capture"
     TAMPER = "tamper"
     AUDIT = "audit"
+    UNFINISHED = "unfinished"
 
 
 class Outcome(StrEnum):

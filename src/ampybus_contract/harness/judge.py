@@ -306,6 +306,8 @@ def make(factory: BindingFactory) -> Binding:
     """A binding from its factory. Raises BindingCrashError where it fails or lacks a method."""
     try:
         binding = factory()
+    except BindingCrashError:
+        raise
     except Exception as error:
         raise BindingCrashError(f"BINDING expected a binding, the factory raised {error!r}") from error
     missing = [name for name in METHODS if not inspect.iscoroutinefunction(getattr(binding, name, None))]

@@ -31,7 +31,7 @@ async def simulation(schedule: Schedule) -> AsyncIterator[tuple[Endpoint, Probe]
     with ExitStack() as stack:
         state = None
         if any(fault.kind in CRASHES for fault in schedule.faults):
-            state = Path(stack.enter_context(TemporaryDirectory(prefix="ampybus-state-")))
+            state = Path(stack.enter_context(TemporaryDirectory()))
         async with simulated(schedule) as (endpoint, probe):
             yield replace(endpoint, state=state), probe
 
@@ -40,7 +40,7 @@ async def simulation(schedule: Schedule) -> AsyncIterator[tuple[Endpoint, Probe]
 async def furnished(place: Place, watched: bool) -> AsyncIterator[tuple[Endpoint, Probe]]:
     """A place with directories for state, objects and, where it is watched, telemetry."""
     async with place as (endpoint, probe):
-        with TemporaryDirectory(prefix="ampybus-state-") as state:
+        with TemporaryDirectory() as state:
             telemetry, blobs = Path(state, "telemetry"), Path(state, "blobs")
             telemetry.mkdir()
             blobs.mkdir()

@@ -38,6 +38,10 @@ class Recorder:
         """Note in the history what was done to the broker or a consumer, and for how long."""
         self._record("broker", Operation.FAULT, Outcome.OK, NOTHING, error=what, count=milliseconds)
 
+    def unfinished(self, envelope: Envelope, why: str, group: str = "consumer") -> None:
+        """Note that a group's handler does not finish a delivery, and why."""
+        self._record(group, Operation.UNFINISHED, Outcome.INFO, envelope, error=why)
+
     def show(self, what: str, text: str) -> None:
         """Record a text that anybody may get to see."""
         self._record(

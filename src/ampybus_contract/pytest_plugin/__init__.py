@@ -96,6 +96,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="only the checks of these profiles, with commas between them",
     )
     group.addoption(
+        "--ampybus-in-process",
+        action="store_true",
+        help="run package.module:factory in the judge's own process, for a debugger; it is no isolation",
+    )
+    group.addoption(
+        "--ampybus-memory",
+        type=int,
+        default=None,
+        metavar="MIB",
+        help="how much address space the binding's process may have (default: as much as there is)",
+    )
+    group.addoption(
+        "--ampybus-env",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="let the binding's process see this environment variable; may be given several times",
+    )
+    group.addoption(
         "--ampybus-spec", metavar="DIR", default=None, help="judge by another spec directory, or an overlay"
     )
 

@@ -50,6 +50,7 @@ def ampybus_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
             run.domain,
             run.profiles,
             run.effort,
+            run.isolation.words(),
         )
         yield Judge(
             run.contract,

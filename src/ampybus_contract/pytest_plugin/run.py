@@ -19,6 +19,7 @@ from ampybus_contract.errors import AmpyBusError, TargetError
 from ampybus_contract.exit_codes import FINDINGS, INCONCLUSIVE, INTERNAL, USAGE
 from ampybus_contract.harness.verdicts import NOT_RUN, Result, Verdict, worst
 from ampybus_contract.pytest_plugin.deviations import read_deviations, stale
+from ampybus_contract.pytest_plugin.isolation import Isolation
 from ampybus_contract.pytest_plugin.progress import LiveProgress, wanted
 from ampybus_contract.pytest_plugin.targets import binding_factory
 from ampybus_contract.report.annotations import annotated
@@ -57,7 +58,12 @@ class ConformanceRun:
                     f"TARGET expected seconds for --ampybus-recovery, got {self.recovery:g}. "
                     "Fix: name a time above 0"
                 )
-            self.factory = binding_factory(self.binding, self.contract)
+            self.isolation = Isolation(
+                config.getoption("ampybus_in_process"),
+                config.getoption("ampybus_memory"),
+                tuple(config.getoption("ampybus_env")),
+            )
+            self.factory = binding_factory(self.binding, self.contract, self.isolation)
             schedule = config.getoption("ampybus_schedule")
             self.schedule = read_schedule(Path(schedule)) if schedule else None
             for path in self.files:

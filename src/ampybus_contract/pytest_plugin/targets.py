@@ -15,26 +15,29 @@ from ampybus_contract.contract import Contract
 from ampybus_contract.errors import TargetError
 from ampybus_contract.harness.judge import BindingFactory
 from ampybus_contract.pytest_plugin.extras import missing_extra
+from ampybus_contract.pytest_plugin.isolation import Isolation, hosted, spoken
 
 PROCESS = "process:"
 MUTANT = "mutant:"
 TRANSPORTS = ("memory", "nats", "kafka")
 
 
-def binding_factory(spec: str, contract: Contract) -> BindingFactory:
+def binding_factory(spec: str, contract: Contract, isolation: Isolation | None = None) -> BindingFactory:
     """A factory for ``memory``, ``nats``, ``kafka``, ``package.module:factory`` or ``process:command``.
 
     ``mutant:ID`` is a generated mutant over memory, ``mutant:nats:ID`` and ``mutant:kafka:ID`` over these.
     Raises TargetError, and AdapterError where an adapter does not greet.
     """
+    isolation = isolation or Isolation()
     if spec in TRANSPORTS:
         make = transport(spec, contract)
         return lambda: ReferenceBinding(make(), contract)
     if spec.startswith(MUTANT):
         return _mutant(spec.removeprefix(MUTANT), contract)
     if spec.startswith(PROCESS):
-        return _process(spec.removeprefix(PROCESS))
-    return _imported(spec)
+        return _process(spec.removeprefix(PROCESS), isolation)
+    _named(spec)
+    return _imported(spec) if isolation.in_process else hosted([spec], isolation)
 
 
 def transport(name: str, contract: Contract) -> Callable[[], Transport]:
@@ -75,26 +78,29 @@ def _mutant(words: str, contract: Contract) -> BindingFactory:
     return lambda: build(make(), contract)
 
 
-def _process(words: str) -> BindingFactory:
-    from ampybus_contract.bindings.process import ProcessBinding, greeted  # noqa: PLC0415  one binding a run
-
+def _process(words: str, isolation: Isolation) -> BindingFactory:
     try:
         command = shlex.split(words)
     except ValueError as error:
         raise TargetError(f"TARGET expected a command line, got {words!r}: {error}. Fix: quote it") from error
     if not command:
         raise TargetError("TARGET expected a command after 'process:', got none. Fix: name the adapter")
-    capabilities = greeted(command)
-    return lambda: ProcessBinding(command, capabilities)
+    return spoken(command, isolation)
 
 
-def _imported(spec: str) -> BindingFactory:
+def _named(spec: str) -> tuple[str, str]:
+    """Module and attribute. Raises TargetError."""
     module_name, colon, attribute = spec.partition(":")
     if not colon or not module_name or not attribute:
         raise TargetError(
             f"TARGET expected memory, nats, kafka or package.module:factory, got {spec!r}. "
             "Fix: name the module and, after a colon, what makes the binding"
         )
+    return module_name, attribute
+
+
+def _imported(spec: str) -> BindingFactory:
+    module_name, attribute = _named(spec)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:

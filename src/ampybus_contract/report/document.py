@@ -24,7 +24,10 @@ SCHEMA = Path(__file__).with_name("schema") / "report.schema.json"
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What was judged, where, and by which seed; broker, domain, profiles and effort as asked for."""
+    """What was judged, where, and by which seed; broker, domain, profiles and effort as asked for.
+
+    ``options`` are the words about the process of the binding.
+    """
 
     binding: str
     broker: str | None
@@ -34,10 +37,12 @@ class Heading:
     domain: str | None = None
     profiles: tuple[str, ...] = ()
     effort: str = "default"
+    options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Forget credentials: no form of the report may hold them."""
         object.__setattr__(self, "profiles", tuple(self.profiles))
+        object.__setattr__(self, "options", tuple(self.options))
         if self.broker is not None:
             object.__setattr__(self, "broker", without_credentials(self.broker))
 
@@ -179,6 +184,7 @@ def again(heading: Heading, check: str) -> str:
         words += ["--ampybus-domain", heading.domain]
     if heading.effort != "default":
         words += ["--ampybus-effort", heading.effort]
+    words += heading.options
     words += ["--ampybus-seed", str(heading.seed), "-k", check]
     return shlex.join(words)
 

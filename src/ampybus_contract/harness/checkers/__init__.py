@@ -113,6 +113,7 @@ from ampybus_contract.harness.checkers.retries import (
 from ampybus_contract.harness.checkers.security import credential_shown
 from ampybus_contract.harness.checkers.telling import log_untrue, size_wrong, span_untrue
 from ampybus_contract.harness.checkers.tracing import span_missing, trace_broken
+from ampybus_contract.harness.checkers.unfinished import acked_before_done, never_again
 from ampybus_contract.harness.checkers.wire import letter_differs, span_rewritten, wire_changed
 
 __all__ = [
@@ -120,6 +121,7 @@ __all__ = [
     "History",
     "absence_mishandled",
     "acked_before_dead_letter",
+    "acked_before_done",
     "acked_before_effect",
     "attempts_exceeded",
     "attempts_wrong",
@@ -166,6 +168,7 @@ __all__ = [
     "lost_write",
     "mapped_otherwise",
     "metric_misnamed",
+    "never_again",
     "nonmonotonic",
     "not_resumed",
     "nothing_replayed",

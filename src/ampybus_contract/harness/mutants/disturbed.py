@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from ampybus_contract.bindings.consumer import ConsumerGroup
-from ampybus_contract.bindings.protocol import Endpoint
+from ampybus_contract.bindings.protocol import Endpoint, Handler, Settlement
 from ampybus_contract.bindings.reference import ReferenceBinding
 from ampybus_contract.bindings.transport import Incoming
 from ampybus_contract.contract import Contract
@@ -106,6 +106,30 @@ class DropsOldest(ConsumerGroup):
             self._spawn(self.acknowledge(oldest))
 
 
+class TakesRaiseForSuccess(ConsumerGroup):
+    """Goes on as if a handler that raised were done."""
+
+    def __init__(self, binding: ReferenceBinding, name: str, handler: Handler) -> None:
+        async def bears(envelope: Envelope) -> Settlement:
+            try:
+                return await handler(envelope)
+            except Exception:
+                return Settlement.OK
+
+        super().__init__(binding, name, bears)
+
+
+class DropsRetries(ConsumerGroup):
+    """Does not look whether a handler wants a message again."""
+
+    def __init__(self, binding: ReferenceBinding, name: str, handler: Handler) -> None:
+        async def content(envelope: Envelope) -> Settlement:
+            found = await handler(envelope)
+            return Settlement.OK if found is Settlement.RETRY else found
+
+        super().__init__(binding, name, content)
+
+
 def connected(binding: ReferenceBinding) -> bool:
     """Whether a binding's client has a connection, as far as it says."""
     return bool(getattr(getattr(binding.transport, "client", None), "is_connected", True))
@@ -119,6 +143,9 @@ def mutants(_contract: Contract) -> list[Mutant]:
         Mutant("gives up on the first timeout", "FLT-03", GivesUpOnTimeout),
         Mutant("does not reconnect", "FLT-04", DoesNotReconnect),
         Mutant("drops on a slow write", "FLT-05", DropsOnSlowWrite),
+        Mutant("acknowledges before the handler is done", "FLT-10", grouped(AcknowledgesFirst)),
+        Mutant("takes a raise for success", "FLT-10", grouped(TakesRaiseForSuccess)),
+        Mutant("drops what is to be retried", "FLT-10", grouped(DropsRetries)),
         Mutant("stays wedged", "FLT-09", StaysWedged),
         Mutant("drops the oldest", "BPR-04", grouped(DropsOldest)),
     ]

@@ -90,6 +90,7 @@ from ampybus_contract.harness.scenarios.topics import (
     wildcard_subscriptions,
     wildcard_topics,
 )
+from ampybus_contract.harness.scenarios.unfinished import unfinished
 
 __all__ = [
     "absent_object",
@@ -169,6 +170,7 @@ __all__ = [
     "stuck",
     "tampered",
     "trading_day",
+    "unfinished",
     "unknown_encoding",
     "untrusted_peers",
     "versions",
