@@ -164,7 +164,7 @@ def verdicts(
     """The verdict of each of the checks on a binding, which is built for the ground of each.
 
     ``others`` are scenarios that take the place of those of the suites. Where one check is the binding's
-    ``own``, the others play few of the contract's lists.
+    ``own``, the others play few of the contract's lists, and fail for what they themselves ask only.
     """
     found = {}
     quick = impatient(contract)
@@ -176,7 +176,8 @@ def verdicts(
             effort = replace(effort, breadth=Breadth.FEW)
         judge = Judge(quick, there.broker, factory, SEED, patience=there.patience, effort=effort)
         scenario = (others or {}).get(check, suites()[check].scenario)
-        found[check] = whole(judge.judge(check, scenario, suites()[check].checkers)).verdict
+        result = judge.judge(check, scenario, suites()[check].checkers)
+        found[check] = (whole(result) if own in ("", check) else result).verdict
     return found
 
 
