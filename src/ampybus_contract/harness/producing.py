@@ -84,6 +84,14 @@ class Producing(Wire):
                     return
                 await asyncio.sleep(RETRY_SECONDS)
 
+    async def publish_refused(self, *envelopes: Envelope) -> None:
+        """Publish again what was refused for good while something was disturbed, as producers do."""
+        published = [item for item in self.history if item.operation is Operation.PUBLISH]
+        refused = {item.id for item in published if item.outcome is Outcome.FAIL}
+        refused -= {item.id for item in published if item.outcome is Outcome.OK}
+        again = [item for item in envelopes if item.headers.get("message_id", "").lower() in refused]
+        await self.publish_at_last(*again)
+
     async def publish_until_acknowledged(self, domain: str) -> list[Envelope]:
         """Publish one message after another until one is stored, for ``recovery`` seconds at most (D39)."""
         made: list[Envelope] = []

@@ -162,6 +162,7 @@ async def _disturbed(
             await asyncio.sleep(OUTAGE_SECONDS)
 
         await outage(during)
+    await stage.publish_refused(*made, *late)
     others = [stage.workload.envelope(domain, key) for key in range(KEYS)]
     await stage.inject(*others)
     await stage.healed([*made, *late, *others, *await stage.publish_until_acknowledged(domain)])
