@@ -346,10 +346,3 @@ def test_a_refusal_that_was_tried_again_and_taken_is_no_lie() -> None:
         == checkers.definite_but_stored(lied, CONTRACT)
         != []
     )
-
-
-def test_a_refusal_while_the_broker_is_disturbed_is_an_answer() -> None:
-    fault = Event(0, "broker", Operation.FAULT, Outcome.OK, A, error="the broker was killed")
-    refused = published(A, Outcome.FAIL)
-    assert checkers.refused_valid([*refused, fault], CONTRACT)
-    assert checkers.refused_valid([fault, *refused], CONTRACT) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import takewhile
 
 from ampybus_contract.contract import Contract
 from ampybus_contract.harness.checkers.reading import Checker, History, musts, only, words
@@ -48,18 +47,14 @@ def hint_missing(history: History, contract: Contract) -> list[Anomaly]:
 def refused_valid(history: History, contract: Contract) -> list[Anomaly]:
     """A valid envelope that was refused, and not taken at another try either.
 
-    Near the size limit a binding may refuse it (D17), and so it may once a broker is disturbed: that is a
-    definite outcome (D22).
+    Near the size limit a binding may refuse it (D17).
     """
     published = only(history, Operation.PUBLISH)
     taken = {item.id for item in published if item.outcome is Outcome.OK}
-    faults = {id(item) for item in only(history, Operation.FAULT)}
-    calm = list(takewhile(lambda item: id(item) not in faults, history)) if faults else published
     return [
         Anomaly(f"An envelope that keeps the contract was refused: {item.error}", (item,))
-        for item in calm
-        if item.operation is Operation.PUBLISH
-        and item.outcome is Outcome.FAIL
+        for item in published
+        if item.outcome is Outcome.FAIL
         and item.id not in taken
         and not musts(item, contract)
         and not _near_limit(item, contract)
