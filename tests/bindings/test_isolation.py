@@ -25,6 +25,7 @@ from ampybus_contract.harness.verdicts import Result, Verdict
 from ampybus_contract.pytest_plugin.isolation import HOST, Isolation, hosted
 from ampybus_contract.pytest_plugin.targets import binding_factory
 
+pytestmark = [pytest.mark.server, pytest.mark.subprocess]
 CONTRACT = default_contract()
 HERE = Path(__file__).parent
 README = (HERE.parents[1] / "README.md").read_text(encoding="utf-8")

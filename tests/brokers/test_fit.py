@@ -40,6 +40,7 @@ def drawn() -> list[Envelope]:
     return [*whole, *filter(None, accidents), *odd]
 
 
+@pytest.mark.server
 def test_nats_holds_as_it_is_what_fits_and_alters_or_refuses_the_rest() -> None:
     with nats_server() as server:
         source = NatsSource(server.url, CONTRACT.topic.prefix, "nats", server=server)

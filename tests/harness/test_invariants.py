@@ -107,6 +107,7 @@ BREACHES: list[tuple[str, checkers.Checker, list[Event]]] = [
         checkers.wire_changed,
         [*published(A), stored(replace(A, headers=A.headers.with_(producer="other@1")))],
     ),
+    ("acknowledged and not stored", checkers.unstored, [*published(A), *published(B), stored(B)]),
     ("other bytes on the wire", checkers.wire_changed, [*published(A), stored(replace(A, payload=b""))]),
     ("another topic on the wire", checkers.wire_changed, [*published(A), stored(OTHER_TOPIC)]),
     (

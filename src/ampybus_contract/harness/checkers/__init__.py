@@ -114,7 +114,7 @@ from ampybus_contract.harness.checkers.security import credential_shown
 from ampybus_contract.harness.checkers.telling import log_untrue, size_wrong, span_untrue
 from ampybus_contract.harness.checkers.tracing import span_missing, trace_broken
 from ampybus_contract.harness.checkers.unfinished import acked_before_done, never_again
-from ampybus_contract.harness.checkers.wire import letter_differs, span_rewritten, wire_changed
+from ampybus_contract.harness.checkers.wire import letter_differs, span_rewritten, unstored, wire_changed
 
 __all__ = [
     "Checker",
@@ -220,6 +220,7 @@ __all__ = [
     "unknown_header_changed",
     "unseen",
     "unsettled_size",
+    "unstored",
     "violation_accepted",
     "wedged",
     "wire_changed",

@@ -54,6 +54,7 @@ INVARIANTS = (
     Invariant(envelope.unknown_header_changed, "ENV-05"),
     Invariant(envelope.payload_changed, "ENV-06"),
     Invariant(wire.wire_changed, "ENV-08"),
+    Invariant(wire.unstored, "ENV-08"),
     Invariant(envelope.mapped_otherwise, "ENV-08"),
     Invariant(envelope.header_changed, "ENV-10"),
     Invariant(wire.span_rewritten, "ENV-10", unless=frozenset({"tracing"})),

@@ -15,6 +15,7 @@ from ampybus_contract.harness.checkers.reading import (
     is_dead_letter,
     only,
     span_headers,
+    taken,
 )
 from ampybus_contract.harness.history import Anomaly, Event, Operation
 
@@ -50,6 +51,19 @@ def _changed(sent: Event, got: Event, contract: Contract) -> str:
     if got.envelope.payload != sent.envelope.payload and not packed:
         return "The payload on the wire is not the one published."
     return ""
+
+
+def unstored(history: History, contract: Contract) -> list[Anomaly]:
+    """A publish that was acknowledged, and whose message is not on the wire when all is over (D21).
+
+    Sample: publish a ok, publish b ok, store b.
+    """
+    stored = {item.id for item in only(history, Operation.STORE)}
+    return [
+        Anomaly("The publish was acknowledged, and the broker does not hold the message.", (item,))
+        for item in taken(history)
+        if stored and item.operation is Operation.PUBLISH and item.id not in stored
+    ]
 
 
 def span_rewritten(history: History, contract: Contract) -> list[Anomaly]:
