@@ -141,7 +141,8 @@ def refused_at_last_but_stored(history: History, contract: Contract) -> list[Ano
 
 def id_invented(history: History, _contract: Contract) -> list[Anomaly]:
     """A stored message whose id nobody published: a retry made a new message of it (D22)."""
-    known = {item.id for item in history if item.operation in (Operation.PUBLISH, Operation.INJECT)}
+    put = (Operation.PUBLISH, Operation.INJECT, Operation.CONNECT)
+    known = {item.id for item in history if item.operation in put}
     return [
         Anomaly(
             "A message on the wire has an id that was never published: a retry would count twice.", (item,)
