@@ -47,12 +47,12 @@ def test_each_required_header_has_a_mutant_that_drops_it(header: str) -> None:
 
 def test_a_survivor_a_missing_mutant_and_a_failing_control_are_named() -> None:
     survivor = replace(PUBLISHED.kills[0], verdict=Verdict.PASS)
-    few = tuple(item for item in PUBLISHED.kills if item.check != "DLQ-07")
+    few = tuple(item for item in PUBLISHED.kills if item.check != "DLQ-08")
     control = {**PUBLISHED.control, "ENV-02": Verdict.FAIL}
     said = "\n".join(shortcomings(CONTRACT, KillMatrix("memory", control, (survivor, *few[1:]))))
     assert f"expected 'fail' for the mutant {survivor.mutant!r}, got pass" in said
-    assert "DLQ-07: expected 1 mutants as the spec lists, got 0" in said
-    assert "NO MUTANT KILLED by DLQ-07" in said
+    assert "DLQ-08: expected 1 mutants as the spec lists, got 0" in said
+    assert "NO MUTANT KILLED by DLQ-08" in said
     assert "ENV-02: expected the unbroken binding to pass, got fail" in said
 
 
