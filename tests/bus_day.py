@@ -306,8 +306,9 @@ class Day:
             await self.publish(envelope)
         windows = [(middle, middle + 2 * 10**9), (0, 2**61), (middle - 5 * HOUR_NS, middle + 1), (7, 8)]
         orders = self.workload.envelope("orders")
-        narrow = [self.workload.replay_request(like, windows[1], pattern="ampy.dev.bars.v1.XNAS.*")]
-        for request in narrow + [self.workload.replay_request(like, window) for window in windows]:
+        first, *others = [self.workload.replay_request(like, window) for window in windows]
+        narrow = self.workload.replay_request(like, windows[1], pattern="ampy.dev.bars.v1.XNAS.*")
+        for request in (first, narrow, *others):
             await self.publish(request)
             await asyncio.sleep(30)
         first = self.workload.replay_request(like, windows[0])
