@@ -291,7 +291,9 @@ class Day:
         await self.binding.take_replays(Subscription("ampy.dev.>", "all dev"), self.handler("all dev"))
         await self.binding.take_replays(Subscription("ampy.*.bars.>", "anywhere"), self.handler("anywhere"))
         for number in range(110):
-            await self.publish(self.workload.envelope("bars", number, act="raise" if number == 7 else None))
+            await self.publish(
+                self.workload.envelope("bars", number, act={7: "raise", 8: "reject", 9: "retry"}.get(number))
+            )
         stored = [one for one in self.broker.stored if one.topic.startswith("ampy.dev.bars.v1")]
         like = stored[-1]
         middle = self.broker.now()
@@ -302,10 +304,12 @@ class Day:
         ]
         for envelope in ends:
             await self.publish(envelope)
-        windows = [(middle, middle + 2 * 10**9), (0, 2**60), (middle - 5 * HOUR_NS, middle + 1), (7, 8)]
+        windows = [(middle, middle + 2 * 10**9), (0, 2**61), (middle - 5 * HOUR_NS, middle + 1), (7, 8)]
         orders = self.workload.envelope("orders")
-        for window in windows:
-            await self.publish(self.workload.replay_request(like, window))
+        first, *others = [self.workload.replay_request(like, window) for window in windows]
+        narrow = self.workload.replay_request(like, windows[1], pattern="ampy.dev.bars.v1.XNAS.*")
+        for request in (first, narrow, *others):
+            await self.publish(request)
             await asyncio.sleep(30)
         first = self.workload.replay_request(like, windows[0])
         for request in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +23,11 @@ Tell = Callable[[str], None]
 Install = Callable[["Strike", ReferenceBinding], None]
 
 OWN = Path(__file__).parent
-NEIGHBOURS = tuple(OWN.parent.parent / name for name in ("bindings", "brokers", "harness"))
+LIBRARIES = (
+    OWN.parent.parent / "envelope",
+    *{Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")},
+)
+"""Code that is right, and raises for what it is given."""
 MARKER = "started"
 WIDE = frozenset({"metric", "log", "span", "session"})
 """Places where one subject is much like another."""
@@ -211,7 +216,7 @@ class Strike:
 
 
 def _own(trace: TracebackType | None) -> bool:
-    """Whether the innermost code of this package's neighbours that ran is a fault's."""
+    """Whether the innermost code that ran, apart from libraries, is a fault's: no binding's, no handler's."""
     paths = []
     while trace is not None:
         paths.append(Path(trace.tb_frame.f_code.co_filename))
@@ -219,6 +224,6 @@ def _own(trace: TracebackType | None) -> bool:
     for path in reversed(paths):
         if path.parent == OWN:
             return True
-        if any(path.is_relative_to(other) for other in NEIGHBOURS):
+        if not any(path.is_relative_to(other) for other in LIBRARIES):
             return False
     return False

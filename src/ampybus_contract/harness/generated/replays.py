@@ -17,7 +17,7 @@ from ampybus_contract.envelope.pattern import matches
 from ampybus_contract.errors import AmpyBusError
 from ampybus_contract.harness.generated.classes import known
 from ampybus_contract.harness.generated.fault import MESSAGE, Fault, Strike
-from ampybus_contract.harness.generated.groups import each_replayer
+from ampybus_contract.harness.generated.groups import asked, each_replayer
 
 CHAPTER = "Replay"
 Method = Callable[..., Any]
@@ -107,8 +107,6 @@ def _requests() -> Iterator[tuple[str, str, str, Misread]]:
     )
     said = "replays from every environment"
     yield "ignore", "env", said, lambda it: replace(it, pattern=_token(1, "*", it.pattern))
-    said = "replays every version"
-    yield "ignore", "version", said, lambda it: replace(it, pattern=_token(3, "*", it.pattern))
     said = "takes an hour more on both sides"
     yield (
         "alter",
@@ -303,7 +301,7 @@ def _twice(strike: Strike, binding: ReferenceBinding) -> None:
     async def listed(replayer: Any, request: Request, listing: Method) -> Any:
         found = await listing(request)
         for incoming in found:
-            await replayer.group.handler(incoming.envelope)
+            await asked(replayer.group.handler, incoming.envelope)
         return found
 
     on_records(strike, binding, listed)
@@ -322,7 +320,7 @@ def _applied_again(strike: Strike, binding: ReferenceBinding) -> None:
         found = await listing(request)
         for incoming in found:
             if _known(binding, replayer, incoming.envelope):
-                await replayer.group.handler(incoming.envelope)
+                await asked(replayer.group.handler, incoming.envelope)
         return found
 
     on_records(strike, binding, listed)

@@ -16,7 +16,7 @@ from ampybus_contract.envelope import Envelope
 from ampybus_contract.harness.generated.classes import known
 from ampybus_contract.harness.generated.deliveries import on_handler
 from ampybus_contract.harness.generated.fault import CONSUMED, MESSAGE, TRIED, Fault, Strike
-from ampybus_contract.harness.generated.groups import each_group
+from ampybus_contract.harness.generated.groups import asked, each_group
 from ampybus_contract.harness.generated.wire import unordered
 
 CHAPTER = "Retry and DLQ"
@@ -154,7 +154,7 @@ def _behind_others(strike: Strike, binding: ReferenceBinding) -> None:
             first = lane and incoming.position not in again and _new(binding, group, envelope)
             if first and strike(envelope, group.name):
                 again.add(incoming.position)
-                answer = await _asked(handler, envelope)
+                answer = await asked(handler, envelope)
                 if answer != Settlement.OK:
                     group.lanes[binding.lane(envelope)].append(incoming)
                     return
@@ -171,13 +171,6 @@ def _new(binding: ReferenceBinding, group: Any, envelope: Envelope) -> bool:
     """Whether a message is one that the group has to hand over."""
     names = [f"{group.name}\n{name}" for name in binding.identities(envelope)]
     return binding.poison(envelope) is None and not binding.effects.seen(names)
-
-
-async def _asked(handler: Method, envelope: Envelope) -> Any:
-    try:
-        return await handler(envelope)
-    except Exception:
-        return None
 
 
 def _alone(strike: Strike, binding: ReferenceBinding) -> None:
@@ -220,7 +213,7 @@ def _tried_first(kind: str, strike: Strike, binding: ReferenceBinding) -> None:
     def patch(group: Any) -> None:
         async def bury(method: Method, incoming: Any, found: str, detail: str) -> None:
             if found == kind and strike(incoming.envelope, group.name):
-                await group.handler(incoming.envelope)
+                await asked(group.handler, incoming.envelope)
             await method(incoming, found, detail)
 
         strike.around(group, "bury", bury)
