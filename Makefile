@@ -2,7 +2,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # The tests that start nothing: no server, no browser, no other run. They compute, so they get one worker a core.
-PURE := -n 2 -m "not server and not kafka and not container and not browser and not subprocess"
+PURE := -n 2 -m "not long and not server and not kafka and not container and not browser and not subprocess"
+# As many tests of one kind that each of them is cheap and all together take minutes.
+LONG := -n 2 -m long
 # Tests with servers wait far longer than they compute.
 SERVERS := -n 4 -m "(server or container or browser or subprocess) and not kafka"
 # An Apache Kafka takes as much memory as all the rest: one a worker.
@@ -33,6 +35,7 @@ test: setup
 test-all: setup
 	$(MAKE) kafka || echo "Apache Kafka cannot run here: its tests are skipped, each with the reason"
 	$(PYTEST) $(PURE)
+	$(PYTEST) $(LONG)
 	$(PYTEST) $(SERVERS)
 	$(PYTEST) $(KAFKA)
 	$(BIN)/ampybus mutants

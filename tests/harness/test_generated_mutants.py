@@ -57,6 +57,7 @@ def seen(fault: Fault, trigger: Trigger, told: list[str]) -> tuple[list[str], li
     return day(build, parts, watched), reference_day(parts, watched)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_fault_of_each_family_shows_and_does_not_raise(family: str) -> None:
     told: list[str] = []
@@ -193,6 +194,7 @@ def test_a_mutant_is_a_binding_of_the_command_line() -> None:
         binding_factory("mutant:wire.drop.nothing", CONTRACT)
 
 
+@pytest.mark.subprocess
 def test_a_conformance_run_takes_a_mutant(pytester: pytest.Pytester) -> None:
     words = ("--ampybus-conformance", "--ampybus-binding", "mutant:wire.drop.header.run_id", "-k", "ENV-01")
     result = pytester.runpytest_subprocess(*words)

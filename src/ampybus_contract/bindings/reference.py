@@ -243,7 +243,9 @@ class ReferenceBinding:
                     return None
             return None
         finally:
-            coming.cancel()
+            if not coming.done():
+                coming.cancel()
+                await asyncio.wait({coming})
 
     async def leave(self, groups: Iterable[str]) -> None:
         """Hand back what is not acknowledged in these groups, where the transport can."""
