@@ -95,3 +95,15 @@ def test_what_a_client_left_comes_again_before_anything_newer_and_in_order() -> 
         return [(await second.take())[0] for _ in range(3)]
 
     assert run_virtual(take_over()) == [1, 2, 3]
+
+
+def test_messages_that_share_an_id_and_are_not_alike_are_no_copies(bars: Envelope) -> None:
+    others = [replace(bars, payload=bars.payload + bytes([number])) for number in range(MOST_COPIES + 5)]
+
+    async def main() -> int:
+        broker = MemoryBroker()
+        for other in others:
+            await broker.store(other)
+        return len(broker.stored)
+
+    assert run_virtual(main()) == len(others)
