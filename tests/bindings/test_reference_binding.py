@@ -192,3 +192,10 @@ def test_a_payload_over_the_limit_is_refused_on_arrival_and_taken_where_it_was_s
     assert binding.poison(bulky) == ("violation", f"{size} payload")
     assert binding.poison_fetched(bulky) is None
     assert binding.broken(bulky) == []
+
+
+def test_a_pause_stays_at_the_cap_however_often_a_dlq_refused() -> None:
+    binding = ReferenceBinding(MemoryTransport(), default_contract())
+    rule = default_contract().retry_of("bars")
+    for attempt in (1_100, 1_000_000):
+        assert 0 < binding.backoff(rule, attempt) <= rule.backoff_max

@@ -425,8 +425,7 @@ class ReferenceBinding:
 
     def backoff(self, rule: RetryRule, attempt: int) -> float:
         """Seconds to wait after failed attempt number ``attempt``, from 1: growing, capped, jittered."""
-        pause = min(rule.backoff_initial * rule.backoff_factor ** (attempt - 1), rule.backoff_max)
-        return pause * (1 - rule.jitter * self.random.random())
+        return rule.pause(attempt) * (1 - rule.jitter * self.random.random())
 
 
 @lru_cache(TOPICS_KEPT)

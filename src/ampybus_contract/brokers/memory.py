@@ -98,7 +98,7 @@ class MemoryBroker:
         self.grown = asyncio.Event()
         self.window = WINDOW_SECONDS
         self.recent: dict[str, float] = {}
-        self.copies: Counter[tuple[str, bytes]] = Counter()
+        self.copies: Counter[Envelope] = Counter()
         self.accepted: Sequence[str] | None = None
         self.acks_lost = False
 
@@ -128,9 +128,8 @@ class MemoryBroker:
         Raises BrokerError as ``publish``, and for the copies of one message beyond ``MOST_COPIES``: who
         stores again what it reads would go on for ever in no time.
         """
-        name = envelope.headers.get("message_id", ""), envelope.payload
-        self.copies[name] += 1
-        if self.copies[name] > MOST_COPIES:
+        self.copies[envelope] += 1
+        if self.copies[envelope] > MOST_COPIES:
             raise BrokerError(
                 f"BROKER expected at most {MOST_COPIES} copies of one message, got another one. "
                 "Fix: end the loop that stores what it reads"

@@ -158,6 +158,14 @@ class RetryRule:
     backoff_max: float
     jitter: float
 
+    def pause(self, attempt: int) -> float:
+        """Seconds after failed attempt number ``attempt``, from 1, before jitter: growing, and capped."""
+        try:
+            growth = float(self.backoff_factor) ** (attempt - 1)
+        except OverflowError:
+            return self.backoff_max
+        return min(self.backoff_initial * growth, self.backoff_max)
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterRule:

@@ -46,10 +46,7 @@ def absence_mishandled(history: History, contract: Contract) -> list[Anomaly]:
     began = next((item.at for item in only(history, Operation.SUBSCRIBE)), 0)
     for item in only(history, Operation.REMOVE):
         rule = contract.retry_of(item.topic.split(".")[2])
-        pauses = [
-            min(rule.backoff_initial * rule.backoff_factor**number, rule.backoff_max)
-            for number in range(rule.attempts - 1)
-        ]
+        pauses = [rule.pause(number + 1) for number in range(rule.attempts - 1)]
         least = sum(pauses) * (1 - rule.jitter)
         for buried in only(history, Operation.BURIED)[:1]:
             waited = (buried.at - began) / 1e9

@@ -33,7 +33,7 @@ def backoff_wrong(history: History, contract: Contract) -> list[Anomaly]:
     for tries in _failures(history, contract):
         rule = _rule(tries, contract)
         for number, (one, two) in enumerate(pairwise(tries)):
-            nominal = min(rule.backoff_initial * rule.backoff_factor**number, rule.backoff_max)
+            nominal = rule.pause(number + 1)
             pause = (two.at - one.at) / 1e9
             if pause < nominal * (1 - rule.jitter) - CLOCK_SECONDS:
                 said = f"The pause after attempt {number + 1} took {pause:.3f} s, of nominal {nominal:.3f} s."
