@@ -47,7 +47,6 @@ def families() -> dict[str, Fault]:
     return found
 
 
-pytestmark = pytest.mark.long
 FAMILIES = families()
 
 
@@ -58,6 +57,7 @@ def seen(fault: Fault, trigger: Trigger, told: list[str]) -> tuple[list[str], li
     return day(build, parts, watched), reference_day(parts, watched)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_fault_of_each_family_shows_and_does_not_raise(family: str) -> None:
     told: list[str] = []
