@@ -345,6 +345,32 @@ def test_after_a_restart_what_was_settled_is_over_and_what_was_not_comes_again(
     play(server, scene)
 
 
+def test_what_is_settled_when_a_new_topic_comes_is_committed_before_the_rebalance(
+    server: KafkaServer,
+) -> None:
+    async def scene(endpoint: Endpoint, _probe: KafkaProbe) -> int | None:
+        binding = await opened(endpoint)
+        transport = binding.transport
+        assert isinstance(transport, KafkaTransport)
+        await binding.subscribe(Subscription(PATTERN, "consumer"), apply_all)
+        group = transport.groups[0]
+        group.committer.cancel()
+        await binding.publish(bar())
+        while not any(share.settled for share in group.shares.values()):
+            await asyncio.sleep(0.01)
+        place = next(iter(group.shares))
+        state = group.consumer._subscription
+        state.subscribe_from_pattern({*state.subscription.topics, "made-a-moment-ago"})
+        assert state.subscription.assignment is None
+        while not await group._commit():
+            await asyncio.sleep(0)
+        committed: int | None = await group.consumer.committed(place)
+        await binding.stop()
+        return committed
+
+    assert play(server, scene) == 1
+
+
 def test_a_record_that_is_no_text_is_dead_lettered_byte_for_byte(server: KafkaServer) -> None:
     async def scene(endpoint: Endpoint, probe: KafkaProbe) -> None:
         binding = await opened(endpoint)

@@ -11,6 +11,7 @@ from functools import partial
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from ampybus_contract.bindings.kafka_ends import end_consumer
 from ampybus_contract.bindings.kafka_trouble import KafkaTrouble
@@ -194,25 +195,29 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _commit(self) -> bool:
         """Commit every share that got further; False where the broker did not take it.
 
-        What is not committed is delivered again, which costs a repetition and loses nothing.
+        What is not committed is delivered again, which costs a repetition and loses nothing. The coordinator
+        is asked itself: between a new topic of the pattern and the rebalance that it brings, aiokafka's
+        ``commit`` refuses what the group may still commit.
         """
         async with self.committing:
             settled = {place: share.settled for place, share in self.shares.items()}
             ahead = {
-                place: offset for place, offset in settled.items() if offset > self.shares[place].committed
+                place: OffsetAndMetadata(offset, "")
+                for place, offset in settled.items()
+                if offset > self.shares[place].committed
             }
             if not ahead:
                 return True
             try:
                 async with asyncio.timeout(COMMIT_SECONDS):
-                    await self.consumer.commit(ahead)
+                    await self.consumer._coordinator.commit_offsets(None, ahead)
             except CommitFailedError:
                 return False
             except (KafkaError, TimeoutError) as error:
                 self.settling.note(error)
                 return False
             self.settling.calm()
-            for place, offset in ahead.items():
+            for place, taken in ahead.items():
                 if place in self.shares:
-                    self.shares[place].committed = offset
+                    self.shares[place].committed = taken.offset
             return True
